@@ -1,0 +1,96 @@
+"""Where prompts, categories, policies and their kind are found, and the hash that identifies them.
+
+In a checkout they lie at the top of the repository; a wheel carries them in `crisis_filter/_assets`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import metadata
+from pathlib import Path
+
+from crisis_filter.errors import AssetError
+
+_PACKAGE = Path(__file__).parent
+_BUNDLED = _PACKAGE / "_assets"
+
+
+def root() -> Path:
+    """Folder that holds `prompts/`, `categories/` and `policies/`."""
+    return _BUNDLED if _BUNDLED.is_dir() else _PACKAGE.parent
+
+
+def find(kind: str, name: str, suffix: str = "") -> Path:
+    """Path of a named asset, or of the operator's own when `name` is a path.
+
+    Args:
+        kind: `prompts`, `categories` or `policies`.
+        name: such as `screen/reasoned-v1`; or a path, absolute or beginning with a dot, to a file or folder.
+        suffix: file ending to add to a name, such as `.md`; a path is taken as it is.
+
+    Raises:
+        AssetError: when there is no such file or folder; names those that exist.
+    """
+    base = root() / kind
+    own = Path(name).expanduser()
+    if own.is_absolute() or name.startswith("."):
+        path = own
+    else:
+        path = base / f"{name}{suffix}"
+        if not path.resolve().is_relative_to(base.resolve()):
+            raise AssetError(f"{kind}: the name {name!r} leads outside the folder; give a path that begins with a dot")
+    if not path.exists():
+        raise AssetError(f"{kind}: there is no {name!r}. There are: {', '.join(names(kind, suffix)) or 'none'}")
+    return path
+
+
+def names(kind: str, suffix: str = "") -> tuple[str, ...]:
+    """Names of the bundled assets of a kind, sorted."""
+    base = root() / kind
+    if not suffix:
+        return tuple(sorted(p.name for p in base.iterdir() if p.is_dir()))
+    return tuple(
+        sorted(str(p.relative_to(base)).removesuffix(suffix) for p in base.rglob(f"*{suffix}") if p.stem != "README")
+    )
+
+
+def read_text(path: Path) -> str:
+    """The file as UTF-8 text.
+
+    Raises:
+        AssetError: when it cannot be read or is not UTF-8.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssetError(f"{path}: cannot be read as UTF-8 text ({type(error).__name__})") from None
+
+
+def sha256(*parts: bytes) -> str:
+    """Hex digest over the parts, each preceded by its length so that no two splits collide."""
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def file_sha256(path: Path) -> str:
+    """Hex digest of one file as any tool prints it.
+
+    Raises:
+        AssetError: when the file cannot be read.
+    """
+    try:
+        with path.open("rb") as handle:
+            return hashlib.file_digest(handle, "sha256").hexdigest()
+    except OSError as error:
+        raise AssetError(f"{path}: cannot be read ({type(error).__name__})") from None
+
+
+def package_version() -> str:
+    """Version of this package, or `unknown` when it runs from a folder that was never installed."""
+    try:
+        return metadata.version("crisis-filter")
+    except metadata.PackageNotFoundError:
+        return "unknown"

@@ -1,0 +1,104 @@
+"""What can go wrong, by who must act.
+
+    CrisisFilterError
+    ├── ConfigurationError      the operator mends a file, a flag or a key (exit 5)
+    │   └── AssetError          a prompt, category file, policy or engine is missing, malformed or altered
+    ├── InputError              the caller mends the input as a whole (exit 2); a bad row is a result, not an error
+    ├── EngineError             the embedded engine computed no usable probability
+    └── BackendError            no reply came back; carries a fault and whether another try can help
+
+A refusal, a cut-off or a malformed answer is a value (`backends.base.Reply`), never an exception. No message of these
+errors contains the text of a message or of a model's answer.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+__all__ = [
+    "AssetError",
+    "BackendError",
+    "ConfigurationError",
+    "CrisisFilterError",
+    "EngineError",
+    "Fault",
+    "InputError",
+]
+
+
+class Fault(StrEnum):
+    """Why a message is undetermined, or what went wrong beside a verdict. Closed; `docs/faults.md` has a row for each."""
+
+    REFUSAL_FIELD = "refusal_field"
+    REFUSAL_PROSE = "refusal_prose"
+    FILTER_PROMPT = "filter_prompt"
+    FILTER_FINISH = "filter_finish"
+    TRUNCATED = "truncated"
+    BAD_JSON = "bad_json"
+    SCHEMA = "schema"
+    UNKNOWN_CATEGORY = "unknown_category"
+    STAGE_CONFLICT = "stage_conflict"
+    NONCE_MISMATCH = "nonce_mismatch"
+    TIMEOUT = "timeout"
+    RATE_LIMITED = "rate_limited"
+    SERVER_ERROR = "server_error"
+    MISCONFIGURED = "misconfigured"
+    BROKEN_REPLY = "broken_reply"
+    CONTEXT_OVERFLOW = "context_overflow"
+    EMPTY_REPLY = "empty_reply"
+    NONDETERMINISM = "nondeterminism"
+    MODEL_DRIFT = "model_drift"
+    LOCAL_MODEL = "local_model"
+    OVERLOAD = "overload"
+    INTERNAL = "internal"
+    EMPTY_CONTENT = "empty_content"
+    INPUT_UNREADABLE = "input_unreadable"
+    INPUT_TOO_LONG = "input_too_long"
+    UNVALIDATED_LANGUAGE = "unvalidated_language"
+    INJECTION_SUSPECTED = "injection_suspected"
+    MAY_NOT_CLEAR = "may_not_clear"
+
+
+class CrisisFilterError(Exception):
+    """Root of every error raised on purpose by this package."""
+
+
+class ConfigurationError(CrisisFilterError):
+    """A setting, flag or file of the operator's is wrong; the message says which and what to do."""
+
+
+class AssetError(ConfigurationError):
+    """A prompt, category file, policy pack, resource pack or engine is missing, malformed or altered."""
+
+
+class InputError(CrisisFilterError):
+    """The input as a whole cannot be read: no such file, no such column, unknown format."""
+
+
+class EngineError(CrisisFilterError):
+    """The embedded engine computed no usable probability: the runtime failed or a value is not finite.
+
+    Carries no text. Whoever catches it reports the fault `local_model`, never "not crisis".
+    """
+
+
+class BackendError(CrisisFilterError):
+    """No reply came back from a language model.
+
+    Args:
+        fault: which fault it is, for the assessment and the counts.
+        detail: a few fixed words of ours about the cause; never text of the message or the answer.
+        retryable: whether the same request may succeed when tried again.
+        retry_after_s: seconds the server asked us to wait, or `None` when it did not say.
+
+    Attributes:
+        attempts: requests that were sent before giving up; 0 when none was.
+    """
+
+    def __init__(self, fault: Fault, detail: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
+        super().__init__(f"{fault.value}: {detail}")
+        self.fault = fault
+        self.detail = detail
+        self.retryable = retryable
+        self.retry_after_s = retry_after_s
+        self.attempts = 0

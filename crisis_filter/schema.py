@@ -1,0 +1,255 @@
+"""The records that cross module boundaries, and the one function that may say `no_crisis`.
+
+Everything here is frozen and closed (`extra="forbid"`) and hides its input in validation errors, because the input is a
+person's words. Code closes over outcome, fault, severity, subject, timeframe and urgency; categories are data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from crisis_filter.errors import Fault as Fault  # noqa: PLC0414  # part of the vocabulary of records
+
+Outcome = Literal["crisis", "undetermined", "no_crisis"]
+Severity = Literal["mild", "moderate", "severe", "imminent"]
+Subject = Literal["self", "other", "both", "unclear"]
+Timeframe = Literal["past", "recent", "current", "future", "unclear"]
+Urgency = Literal["emergency", "urgent", "soon", "routine"]
+ScoreSource = Literal["logprobs", "engine", "votes", "stated"]
+"""Where a probability came from: token log-probabilities, the embedded engine, votes, or the model's own words."""
+Flag = Literal["encoding_repaired", "duplicate_id", "obfuscated", "chunked", "stage_conflict", "sole_detector"]
+
+SEVERITIES: tuple[Severity, ...] = get_args(Severity)
+URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
+OUTCOMES: tuple[Outcome, ...] = get_args(Outcome)
+"""Highest first: joining anything takes the leftmost outcome present (law 1)."""
+UNSPECIFIED = "unspecified"
+"""Category of a crisis whose kind Stage 2 could not name."""
+
+
+class Record(BaseModel):
+    """Base of every record: frozen, closed, and silent about its input when validation fails."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Message(Record):
+    """One text to be judged."""
+
+    id: str = Field(min_length=1)
+    """Identifier given by the caller or made from file and line; unique within one input."""
+    text: str = Field(repr=False)
+    """The text as received, every code point kept. May be empty: that ends as `empty_content`."""
+    locale: str | None = None
+    """BCP 47 tag such as `en-US`; chooses resources only. `None` means not known."""
+    flags: frozenset[Flag] = frozenset()
+    """What the reader of the input noticed (`encoding_repaired`, `duplicate_id`)."""
+    unreadable: bool = False
+    """True when the row held no text at all (a number, a missing field, a ragged row)."""
+
+
+class Evidence(Record):
+    """Words of the message that bear on a judgement, found there and not merely claimed."""
+
+    quote: str = Field(repr=False)
+    """`text[start:end]` of the raw message."""
+    start: int = Field(ge=0)
+    """Offset of the first code point in the raw text."""
+    end: int = Field(gt=0)
+    """Offset after the last code point."""
+
+
+class Finding(Record):
+    """One category that is present."""
+
+    category: str
+    """A category id of the taxonomy, or `unspecified`."""
+    probability: float | None = Field(default=None, ge=0.0, le=1.0)
+    """0 to 1, or `None` when the detector gives no probability for categories."""
+    severity: Severity | None = None
+    """`None` when the detector does not judge severity."""
+    subject: Subject = "unclear"
+    """Whose crisis: the writer's, somebody else's, both."""
+    timeframe: Timeframe = "unclear"
+    """When."""
+    evidence: tuple[Evidence, ...] = ()
+    """Checked quotes; empty when none was given or none was found in the text."""
+    rationale: str | None = Field(default=None, repr=False)
+    """Clinical reasoning in the model's words; private like the text. `None` from the embedded engine."""
+
+
+class ScreenVerdict(Record):
+    """What one detector said, completely and validly, of one view of a message."""
+
+    crisis: bool
+    """Never has a default: a verdict that does not say is not a verdict."""
+    may_clear: bool
+    """Whether this detector is entitled to say `no_crisis` (law 2)."""
+    score: float | None = Field(default=None, ge=0.0, le=1.0)
+    """Probability of crisis, or `None` when the detector gives none."""
+    score_source: ScoreSource | None = None
+    """Where `score` came from; `None` exactly when `score` is `None`."""
+    subject: Subject = "unclear"
+    timeframe: Timeframe = "unclear"
+    quotes: tuple[str, ...] = Field(default=(), repr=False)
+    """As claimed, not yet checked."""
+    rationale: str | None = Field(default=None, repr=False)
+    fault: Fault | None = None
+    """Set when a positive was read from an answer that was otherwise faulty (it survives; a negative would not)."""
+
+    @model_validator(mode="after")
+    def _a_faulty_answer_only_raises(self) -> Self:
+        if self.fault is not None and not self.crisis:
+            raise ValueError("a verdict read from a faulty answer can only be a positive")
+        if (self.score is None) != (self.score_source is None):
+            raise ValueError("score and score_source go together")
+        return self
+
+
+class Failure(Record):
+    """One view of a message got no verdict."""
+
+    fault: Fault
+    detail: str = ""
+    """A few fixed words of ours; never text of the message or the answer."""
+
+
+class Conclusion(Record):
+    """Stage 1 over all views and chunks of one message."""
+
+    outcome: Outcome
+    fault: Fault | None = None
+    score: float | None = None
+    score_source: ScoreSource | None = None
+
+
+def conclude(results: Sequence[ScreenVerdict | Failure], flags: frozenset[Flag] = frozenset()) -> Conclusion:
+    """Join Stage 1 results by law 1: crisis > undetermined > no_crisis.
+
+    This is the only function in the package that produces the outcome `no_crisis`; a test walks the source for others.
+    It needs at least one verdict, no failure among the results, every verdict entitled to clear, and a text that was
+    read without repair.
+
+    Args:
+        results: one entry for each view and chunk; the order decides which fault is named.
+        flags: what was noticed about the message.
+
+    Returns:
+        The outcome, the fault when there is one, and the highest score of any verdict.
+    """
+    verdicts = [r for r in results if isinstance(r, ScreenVerdict)]
+    failures = [r for r in results if isinstance(r, Failure)]
+    top = max((v for v in verdicts if v.score is not None), key=lambda v: v.score or 0.0, default=None)
+    score, source = (top.score, top.score_source) if top else (None, None)
+    fault = next((f.fault for f in failures), None) or next((v.fault for v in verdicts if v.fault), None)
+    if any(v.crisis for v in verdicts):
+        positive = max((v for v in verdicts if v.crisis), key=lambda v: v.score if v.score is not None else -1.0)
+        return Conclusion(outcome="crisis", fault=fault, score=positive.score, score_source=positive.score_source)
+    if failures or not verdicts:
+        fault = fault or Fault.INTERNAL
+    elif not all(v.may_clear for v in verdicts):
+        fault = Fault.MAY_NOT_CLEAR
+    elif "encoding_repaired" in flags:
+        fault = Fault.INPUT_UNREADABLE
+    else:
+        return Conclusion(outcome="no_crisis", score=score, score_source=source)
+    return Conclusion(outcome="undetermined", fault=fault, score=score, score_source=source)
+
+
+class PromptRef(Record):
+    """Identity of a prompt: its id and the SHA-256 of its file and examples."""
+
+    id: str
+    sha256: str
+
+
+class Provenance(Record):
+    """How an assessment came about: enough to make it again and to answer for it."""
+
+    detector: str
+    """`local:starter-v1`, `openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`."""
+    model: str | None = None
+    """The model the server said it used, or the SHA-256 of the embedded engine."""
+    prompts: tuple[PromptRef, ...] = ()
+    taxonomy: PromptRef | None = None
+    policy: PromptRef | None = None
+    version: str
+    """Version of this package."""
+    views: int = Field(default=0, ge=0)
+    """How many views and chunks Stage 1 judged."""
+    attempts: int = Field(default=0, ge=0)
+    """Requests sent to a language model, both stages, retries included."""
+    quotes_dropped: int = Field(default=0, ge=0)
+    """Quotes a model claimed that do not occur in the message (law 5)."""
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    elapsed_ms: float = Field(default=0.0, ge=0.0)
+
+
+class Resource(Record):
+    """Somewhere a person can turn to."""
+
+    id: str
+    name: str
+    contact: str
+    """What to dial, text or open, in words for people."""
+    locales: tuple[str, ...]
+    categories: tuple[str, ...] = ()
+    """Empty means for every category."""
+    source: str
+    """Address of the page that says so."""
+    verified_on: str | None = None
+    """ISO date on which a person checked `contact` at `source`; `None` means nobody has."""
+
+
+class Disposition(Record):
+    """Where an assessment goes and how soon somebody must look."""
+
+    queue: str
+    urgency: Urgency
+    rule: str
+    """Id of the policy rule that decided."""
+    resources: tuple[Resource, ...] = ()
+    resources_withheld: int = Field(default=0, ge=0)
+    """Matching resources not served because nobody has verified them."""
+
+
+class Screening(Record):
+    """Stage 1 in detail."""
+
+    subject: Subject = "unclear"
+    timeframe: Timeframe = "unclear"
+    evidence: tuple[Evidence, ...] = ()
+    rationale: str | None = Field(default=None, repr=False)
+
+
+class Assessment(Record):
+    """Everything said of one message."""
+
+    id: str
+    outcome: Outcome
+    score: float | None = Field(default=None, ge=0.0, le=1.0)
+    score_source: ScoreSource | None = None
+    findings: tuple[Finding, ...] = ()
+    """Never empty for a crisis: at least `unspecified`. Always empty otherwise."""
+    fault: Fault | None = None
+    """Never `None` for `undetermined`, always `None` for `no_crisis`; beside a crisis it tells what failed besides."""
+    fault_detail: str = ""
+    flags: tuple[Flag, ...] = ()
+    screen: Screening = Screening()
+    disposition: Disposition | None = None
+    """`None` only before triage."""
+    provenance: Provenance
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        if self.outcome == "undetermined" and self.fault is None:
+            raise ValueError("an undetermined assessment names its fault")
+        if self.outcome == "no_crisis" and self.fault is not None:
+            raise ValueError("a fault never stands beside no_crisis")
+        if (self.outcome == "crisis") != bool(self.findings):
+            raise ValueError("findings belong to a crisis, and a crisis has at least one")
+        return self

@@ -1,0 +1,163 @@
+"""Canonical views, chunks, and looking quotes up."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from crisis_filter.text import QuoteFinder, beyond_latin, chunks, mended, normalise, runs_together, views
+from tests.strategies import texts
+
+PLAIN = "i want to die tonight"
+
+
+def tags(text: str) -> str:
+    return "".join(chr(0xE0000 + ord(c)) for c in text)
+
+
+@pytest.mark.parametrize(
+    "hidden",
+    [
+        "i want to d\u00adie tonight",
+        "i\u200b want to\u200d die tonight",
+        "i want to d\u034fi\u3164e tonight",
+        "ｉ ｗａｎｔ ｔｏ ｄｉｅ ｔｏｎｉｇｈｔ",
+        "𝐢 𝐰𝐚𝐧𝐭 𝐭𝐨 𝐝𝐢𝐞 𝐭𝐨𝐧𝐢𝐠𝐡𝐭",
+        "\u202ei want to die\u202c tonight",
+        tags("i want to die tonight"),
+        "i want\x00 to die tonight",
+        "i want to d\u0336\u0337\u0338\u0334i\u0336\u0337\u0338\u0334e tonight",
+    ],
+)
+def test_hidden_words_come_out_in_the_normalised_view(hidden):
+    """A second view is made, and it reads as the plain text does."""
+    found = views(hidden)
+    assert [v.name for v in found] == ["raw", "normalised"]
+    assert found[1].text == PLAIN
+
+
+@pytest.mark.parametrize(
+    "ordinary",
+    [
+        "Can't make it… “see you” – soon",
+        "two  spaces\nand a line",
+        "café, naïve, Zoë",
+        "🙂 👩‍👩‍👧 ❤️ 🏴󠁧󠁢󠁥󠁮󠁧󠁿 1️⃣",
+        "नमस्ते, สวัสดี, مرحبا",
+        "😭",
+    ],
+)
+def test_ordinary_typing_is_judged_once(ordinary):
+    """Phone typography, emoji and other scripts are no reason for a second judgement."""
+    assert [v.name for v in views(ordinary)] == ["raw"]
+
+
+@pytest.mark.parametrize("blank", ["", " \t\n", "\u200b" * 500, "\ufe0f", "\u3164\u2800", "\u00ad", "\x00"])
+def test_nothing_visible_gives_no_view(blank):
+    """Text that shows nothing has nothing to judge."""
+    assert views(blank) == ()
+
+
+def test_tag_characters_on_an_emoji_are_spelled_out():
+    """A message smuggled behind an emoji is read."""
+    assert "die" in normalise("🙂" + tags("die")).text
+
+
+@given(texts)
+def test_views_map_back_into_the_raw_text(text):
+    """Every code point of a view points at a non-empty stretch of the raw text, in order."""
+    for view in views(text):
+        assert len(view.starts) == len(view.ends) == len(view.text)
+        assert all(0 <= a < b <= len(text) for a, b in zip(view.starts, view.ends, strict=True))
+        assert list(view.starts) == sorted(view.starts)
+
+
+@given(texts)
+def test_normalising_twice_hides_nothing_more(text):
+    """The normalised view of a normalised view is empty exactly when the first is."""
+    once = normalise(text).text
+    assert bool(normalise(once).text.strip()) == bool(once.strip())
+
+
+@given(st.text(min_size=0, max_size=400), st.integers(2, 60), st.data())
+def test_chunks_lose_nothing(text, size, data):
+    """Pieces overlap, none is too long, and together they are the text."""
+    overlap = data.draw(st.integers(0, size - 1))
+    pieces = chunks(text, size=size, overlap=overlap)
+    assert all(len(piece) <= size for piece in pieces)
+    whole = pieces[0]
+    for piece in pieces[1:]:
+        assert whole.endswith(piece[:overlap])
+        whole += piece[overlap:]
+    assert whole == text
+
+
+@pytest.mark.parametrize("overlap", [-1, 5, 6])
+def test_chunks_refuse_an_overlap_without_progress(overlap):
+    """An overlap as large as a piece would never end."""
+    with pytest.raises(ValueError, match="overlap"):
+        chunks("abcdef", size=5, overlap=overlap)
+
+
+@pytest.mark.parametrize(
+    ("text", "quote", "found"),
+    [
+        ("I can’t go on. Not now", "can't go on", "can’t go on"),
+        ("I WANT  to\ndie", "want to die", "WANT  to\ndie"),
+        ("i want to d\u00adie", "want to die", "want to d\u00adie"),
+        ("so tired", '"so tired"', "so tired"),
+        ("straße ist LANG", "STRASSE", "straße"),
+    ],
+)
+def test_quotes_are_found_in_raw_offsets(text, quote, found):
+    """Case, typography and hidden code points don't stand in the way; the evidence is the raw text's own."""
+    (evidence,), dropped = QuoteFinder(text).find((quote,))
+    assert dropped == 0
+    assert evidence.quote == found == text[evidence.start : evidence.end]
+
+
+def test_invented_quotes_are_dropped_and_counted():
+    """A quote that does not occur is no evidence; empty and repeated quotes are not counted."""
+    evidence, dropped = QuoteFinder("i feel fine").find(("want to die", "", "  ", "fine", "fine"))
+    assert [e.quote for e in evidence] == ["fine"]
+    assert dropped == 1
+
+
+@given(texts, texts)
+def test_evidence_always_lies_in_the_text(text, quote):
+    """Whatever is quoted, evidence is a stretch of the raw text."""
+    evidence, dropped = QuoteFinder(text).find((quote,))
+    assert dropped + len(evidence) <= 1
+    assert all(e.quote == text[e.start : e.end] and e.quote for e in evidence)
+
+
+def test_a_long_text_is_normalised_in_reasonable_time():
+    """A megabyte must not hold up every other message for seconds."""
+    started = time.perf_counter()
+    normalise("ordinary words, and a few more. " * 31_250)
+    assert time.perf_counter() - started < 5
+
+
+@given(texts)
+def test_mending_keeps_every_offset(text):
+    """Only unpaired surrogates change, one for one, and the result can be encoded."""
+    assert len(mended(text)) == len(text)
+    mended(text).encode("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("text", "letters"),
+    [("plain English, Zoë", 0), ("50 μg", 1), ("я хочу", 5), ("死にたい", 4), ("मैं मरना", 4), ("123 🙂", 0)],
+)
+def test_letters_of_other_scripts_are_counted(text, letters):
+    """One Greek unit is not a language; a few letters are."""
+    assert beyond_latin(text) == letters
+
+
+def test_words_without_spaces_are_seen():
+    """Forty-one letters in a row are more than a word."""
+    assert runs_together("iwanttokillmyself" * 3)
+    assert not runs_together("https://example.org/a/long/path_with_parts and a Rechtsschutzversicherungsgesellschaften")
