@@ -1,0 +1,1 @@
+"""Prompts are versioned files: loaded strictly, rendered strictly, identified by id and hash."""
