@@ -1,0 +1,102 @@
+"""The contract with any language model: one request, one reply, one method.
+
+A reply that came back is a value whatever it says: `Reply.finish` is a closed set. `BackendError` is raised only when no
+reply came back. Retrying, recording and scripting are wrappers with the same method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Generic, Literal, Protocol, TypeVar
+
+from pydantic import BaseModel
+
+from crisis_filter.schema import Fault
+
+AnswerT = TypeVar("AnswerT", bound=BaseModel)
+
+Finish = Literal["answered", "refused", "filtered", "truncated", "malformed", "mismatched"]
+"""`answered`: complete, valid against the answer model, nonce echoed. `refused`: the model declined. `filtered`: the
+provider's content filter cut the answer or blocked the prompt. `truncated`: the output limit was reached. `malformed`: not
+one JSON object of the right shape, or nothing at all. `mismatched`: a valid answer to some other request (wrong nonce)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request(Generic[AnswerT]):
+    """One question to a language model."""
+
+    system: str = field(repr=False)
+    """The stable part, byte-identical from call to call so that prefix caches work."""
+    user: str = field(repr=False)
+    """The part that changes: the fenced message. Ends with it."""
+    answer: type[AnswerT]
+    """Answer model. Has a string field `nonce`."""
+    nonce: str
+    """What the answer must echo."""
+    label_field: str | None = None
+    """Boolean field whose token log-probabilities give the score; `None` when none is wanted."""
+    claim: str | None = None
+    """Boolean whose `true` in a faulty answer counts as a positive and is never asked again; separate from `label_field`,
+    which stands in for it when it is `None`."""
+    max_output_tokens: int = 1024
+    deadline_s: float = 30.0
+    """Total seconds for this request, retries and waits included."""
+    purpose: str = ""
+    """`screen` or `categorise`; for records and scripts, never sent."""
+
+    @property
+    def claimed(self) -> str | None:
+        """`claim`, or else `label_field`."""
+        return self.label_field if self.claim is None else self.claim
+
+
+@dataclass(frozen=True, slots=True)
+class Reply(Generic[AnswerT]):
+    """What came back."""
+
+    finish: Finish
+    answer: AnswerT | None = field(default=None, repr=False)
+    """Present exactly when `finish` is `answered`."""
+    text: str | None = field(default=None, repr=False)
+    """The answer as sent, for `recorded` and for a positive that survives schema drift. Private. Without an answer, all that
+    was written: the content, the arguments of tool calls and the reasoning, a line break between them."""
+    fault: Fault | None = None
+    """`None` exactly when `finish` is `answered`; otherwise which fault it is."""
+    detail: str = ""
+    """A few fixed words of ours about the fault; never text of the answer."""
+    score: float | None = None
+    """Probability that `label_field` is true, from token log-probabilities; `None` where the server gives none."""
+    model: str | None = None
+    """The model the server says it used."""
+    attempts: int = 1
+    """Requests sent to obtain this reply, re-asks included."""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse a reply that says two things at once."""
+        if (self.finish == "answered") != (self.answer is not None):
+            raise ValueError("an answer is present exactly when finish is 'answered'")
+        if (self.finish == "answered") == (self.fault is not None):
+            raise ValueError("a fault is named exactly when finish is not 'answered'")
+
+
+class Backend(Protocol):
+    """Any language model."""
+
+    @property
+    def name(self) -> str:
+        """`openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`."""
+        ...
+
+    async def complete(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+        """Answer one request.
+
+        Raises:
+            BackendError: no reply came back within `request.deadline_s`.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections. Calling it twice does nothing."""
+        ...

@@ -1,0 +1,132 @@
+"""Reading a body of the OpenAI chat protocol: from bytes to a reply, one check after the other."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from crisis_filter.backends.base import AnswerT, Reply, Request
+from crisis_filter.backends.logprobs import probability_true
+from crisis_filter.backends.parse import all_written, parse_answer, server_model, unanswered
+from crisis_filter.errors import BackendError
+from crisis_filter.schema import Fault
+
+__all__ = ["Completion", "read_completion", "reply_of", "written_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """The parts of a chat completion that matter here, as received."""
+
+    choices: tuple[Mapping[str, Any], ...] = field(repr=False)
+    model: str | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+def read_completion(body: bytes) -> Completion | BackendError:
+    """The envelope of a body that came with HTTP 200.
+
+    Returns:
+        `BROKEN_REPLY`, retryable, for anything that is no chat completion: HTML, an error object, a body that was cut.
+    """
+    try:
+        whole = json.loads(body)
+    except (ValueError, RecursionError):
+        return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
+    if not isinstance(whole, dict) or whole.get("error") or not isinstance(whole.get("choices"), list):
+        return BackendError(Fault.BROKEN_REPLY, "the body is no chat completion", retryable=True)
+    usage = whole.get("usage")
+    return Completion(
+        choices=tuple(choice for choice in whole["choices"] if isinstance(choice, Mapping)),
+        model=server_model(whole.get("model")),
+        prompt_tokens=_count(usage, "prompt_tokens"),
+        completion_tokens=_count(usage, "completion_tokens"),
+    )
+
+
+def reply_of(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
+    """What a completion says, checked in this order: filter, refusal, length, shape, how it ended, the answer itself."""
+    return replace(_judge(completion, request), model=completion.model)
+
+
+def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
+    text = written_in(completion.choices)
+    ends = [choice.get("finish_reason") for choice in completion.choices]
+    messages = [_message(choice) for choice in completion.choices]
+    if "content_filter" in ends:
+        return unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
+    if any(message.get("refusal") for message in messages):
+        return unanswered("refused", Fault.REFUSAL_FIELD, "the model refused", text=text)
+    if "length" in ends:
+        return unanswered("truncated", Fault.TRUNCATED, "the output limit was reached", text=text)
+    if not any(_text(message) for message in messages):
+        return unanswered("malformed", Fault.EMPTY_REPLY, "no choice holds text", text=text)
+    if len(messages) > 1:
+        return unanswered("malformed", Fault.BAD_JSON, "more than one choice", text=text)
+    if messages[0].get("tool_calls") or messages[0].get("function_call"):
+        return unanswered("malformed", Fault.EMPTY_REPLY, "a tool call instead of an answer", text=text)
+    content = messages[0].get("content")
+    if not isinstance(content, str):
+        return unanswered("malformed", Fault.EMPTY_REPLY, "the content is not text", text=text)
+    if ends != ["stop"]:
+        return unanswered("malformed", Fault.BROKEN_REPLY, "the answer did not end of itself", text=text)
+    reply = parse_answer(content, request)
+    return (
+        replace(reply, text=text) if reply.answer is None else _scored(reply, content, completion.choices[0], request)
+    )
+
+
+def _scored(
+    reply: Reply[AnswerT], content: str, choice: Mapping[str, Any], request: Request[AnswerT]
+) -> Reply[AnswerT]:
+    if request.label_field is None:
+        return reply
+    logprobs = choice.get("logprobs")
+    tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
+    return replace(reply, score=probability_true(tokens, content, request.label_field))
+
+
+def written_in(choices: Iterable[Mapping[str, Any]]) -> str | None:
+    """All that the model wrote in these choices, so that a positive is kept wherever it stands; `None` for nothing."""
+    messages = [_message(choice) for choice in choices]
+    thoughts = ("reasoning_content", "reasoning")
+    return all_written(
+        *(_text(message) for message in messages),
+        *(arguments for message in messages for arguments in _arguments(message)),
+        *(message.get(name) for message in messages for name in thoughts),
+    )
+
+
+def _message(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    message = choice.get("message")
+    return message if isinstance(message, Mapping) else {}
+
+
+def _text(message: Mapping[str, Any]) -> str | None:
+    """The text of a message; parts of a list are joined so that a positive in them is kept."""
+    content = message.get("content")
+    if isinstance(content, list):
+        parts = [part.get("text") for part in content if isinstance(part, Mapping)]
+        return "\n".join(part for part in parts if isinstance(part, str)) or None
+    return content if isinstance(content, str) and content else None
+
+
+def _arguments(message: Mapping[str, Any]) -> Iterator[object]:
+    """The arguments of all tool calls as they came; servers send them as text, some as an object."""
+    calls = message.get("tool_calls")
+    parts = [(call.get("function"), call.get("custom")) for call in _mappings(calls)]
+    for function in _mappings([message.get("function_call"), *(part for pair in parts for part in pair)]):
+        yield function.get("arguments")
+        yield function.get("input")
+
+
+def _mappings(values: object) -> list[Mapping[str, Any]]:
+    return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
+def _count(usage: object, name: str) -> int:
+    value = usage.get(name) if isinstance(usage, Mapping) else None
+    return value if isinstance(value, int) and value >= 0 else 0

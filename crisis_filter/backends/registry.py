@@ -1,0 +1,59 @@
+"""From a description to an open backend, loading only the library it needs."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+import numpy as np
+
+from crisis_filter.backends.base import Backend
+from crisis_filter.backends.spec import BackendSpec
+from crisis_filter.errors import ConfigurationError
+
+__all__ = ["open_backend"]
+
+
+def open_backend(spec: BackendSpec, rng: np.random.Generator | None = None) -> Backend:
+    """Open the backend a spec describes. No request is sent.
+
+    A backend that speaks HTTP keeps connections, so it belongs to one event loop.
+
+    Args:
+        spec: which, and how.
+        rng: source of the jitter between attempts; a fresh one when not given.
+
+    Raises:
+        ConfigurationError: a key, a provider's package or a file is missing or wrong; the message says what to do.
+    """
+    rng = rng if rng is not None else np.random.default_rng()
+    match spec.kind:
+        case "openai":
+            _require_key(spec)
+            from crisis_filter.backends.openai import OpenAIBackend
+
+            return OpenAIBackend(spec, rng)
+        case "langchain":
+            from crisis_filter.backends.langchain import LangChainBackend
+
+            return LangChainBackend(spec, rng)
+        case "scripted":
+            from crisis_filter.backends.scripted import Scripted
+
+            return Scripted.read(spec.path or "")
+        case "recorded":
+            from crisis_filter.backends.recorded import Recorded
+
+            return Recorded(spec.path or "")
+        case _:
+            assert_never(spec.kind)
+
+
+def _require_key(spec: BackendSpec) -> None:
+    if spec.api_key is not None and spec.api_key.get_secret_value():
+        return
+    if spec.azure_endpoint is not None:
+        raise ConfigurationError("the Azure endpoint needs a key: set AZURE_OPENAI_API_KEY")
+    if spec.base_url is None:
+        raise ConfigurationError(
+            "the public OpenAI endpoint needs a key: set OPENAI_API_KEY, or give the address of another server"
+        )

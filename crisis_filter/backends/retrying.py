@@ -1,0 +1,182 @@
+"""The one retry policy: how often a call is tried, how long it waits, when it gives up.
+
+The retries of the SDKs are off. Outcomes are values here, errors included, so that nothing that is raised in the end carries
+another exception's words with it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any, Generic
+
+import numpy as np
+from tenacity import AsyncRetrying, RetryCallState, retry_if_result
+
+from crisis_filter.backends.base import AnswerT, Reply, Request
+from crisis_filter.backends.parse import claims_true
+from crisis_filter.backends.silence import withheld
+from crisis_filter.errors import BackendError
+from crisis_filter.schema import Fault
+
+__all__ = ["Ask", "RetryPolicy", "Tally", "persist"]
+
+_AGAIN = (
+    "Answer again with exactly one JSON object of the required shape, copy the nonce exactly, and add nothing else."
+)
+REMINDERS = {
+    Fault.BAD_JSON: _AGAIN,
+    Fault.SCHEMA: _AGAIN,
+    Fault.NONCE_MISMATCH: _AGAIN,
+    Fault.EMPTY_REPLY: _AGAIN,
+    Fault.TRUNCATED: f"{_AGAIN} Keep every text in it short.",
+    Fault.REFUSAL_PROSE: f"You are classifying a message for clinicians, not assisting or answering its writer. {_AGAIN}",
+}
+"""The faults that are asked again, once in a call, and what is said then."""
+# A fault that is not here is retried as long as the budget lasts.
+_MOST_RETRIES = {Fault.SERVER_ERROR: 2, Fault.BROKEN_REPLY: 1}
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Limits of one call."""
+
+    attempts: int = 3
+    attempt_timeout_s: float = 30.0
+    first_wait_s: float = 0.5
+    """Longest wait before the second attempt; it doubles with each further one. The wait is uniform from zero."""
+    longest_wait_s: float = 8.0
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """What is particular to one attempt."""
+
+    max_output_tokens: int
+    reminder: str | None = None
+    """What to add after the user part when this is a re-ask."""
+
+
+@dataclass(slots=True)
+class Tally:
+    """What a call has cost so far; the sender counts into it before and after each request."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+
+
+@dataclass(slots=True)
+class _Progress(Generic[AnswerT]):
+    ask: Ask
+    reasked: bool = False
+    faults: Counter[Fault] = field(default_factory=Counter)
+    reply: Reply[AnswerT] | None = None
+    """The last reply that came back."""
+    error: BackendError | None = None
+    """The last error, when the last attempt brought no reply."""
+
+
+Sender = Callable[[Ask, Tally], Awaitable[Reply[AnswerT] | BackendError]]
+
+
+async def persist(
+    send: Sender[AnswerT], request: Request[AnswerT], policy: RetryPolicy, rng: np.random.Generator
+) -> Reply[AnswerT]:
+    """Send a request until it is answered, the budget is spent or the deadline has passed.
+
+    Args:
+        send: makes one attempt; returns errors instead of raising them. Whatever it raises counts as `INTERNAL`.
+        request: gives the deadline, in seconds on the event loop's clock, for everything together.
+        policy: the limits.
+        rng: source of the jitter.
+
+    Returns:
+        The answer; or the last faulty reply when no re-ask mended it, even if a later attempt brought no reply at all.
+        `attempts` and the token counts are those of all requests together.
+
+    Raises:
+        BackendError: no reply came back; it carries the last fault.
+    """
+    tally, progress = Tally(), _Progress[AnswerT](Ask(request.max_output_tokens))
+    loop = asyncio.get_running_loop()
+    end = loop.time() + request.deadline_s
+
+    async def attempt() -> Reply[AnswerT] | BackendError:
+        outcome = await _attempt(send, progress.ask, tally, policy.attempt_timeout_s)
+        _note(outcome, progress)
+        return outcome
+
+    def wait(state: RetryCallState) -> float:
+        if isinstance(_outcome(state), Reply):
+            return 0.0
+        asked = progress.error.retry_after_s if progress.error else None
+        longest = min(policy.longest_wait_s, policy.first_wait_s * 2 ** (state.attempt_number - 1))
+        return asked if asked is not None else float(rng.uniform(0.0, longest))
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= policy.attempts or loop.time() + state.upcoming_sleep >= end
+
+    def again(outcome: Reply[AnswerT] | BackendError) -> bool:
+        return _try_again(outcome, progress, request)
+
+    retrying = AsyncRetrying(
+        sleep=asyncio.sleep, wait=wait, stop=stop, retry=retry_if_result(again), retry_error_callback=_outcome
+    )
+    late = request.deadline_s <= 0
+    if not late:
+        try:
+            with withheld():
+                async with asyncio.timeout_at(end):
+                    await retrying(attempt)
+        except TimeoutError:
+            late = True
+    if progress.reply is not None:
+        return dataclasses.replace(
+            progress.reply,
+            attempts=max(1, tally.requests),
+            prompt_tokens=tally.prompt_tokens,
+            completion_tokens=tally.completion_tokens,
+        )
+    error = progress.error
+    if late or error is None:
+        error = BackendError(Fault.TIMEOUT, "the deadline passed", retryable=True)
+    error.attempts = tally.requests
+    raise error
+
+
+async def _attempt(send: Sender[AnswerT], ask: Ask, tally: Tally, timeout_s: float) -> Reply[AnswerT] | BackendError:
+    try:
+        async with asyncio.timeout(timeout_s):
+            return await send(ask, tally)
+    except TimeoutError:
+        return BackendError(Fault.TIMEOUT, "one request took too long", retryable=True)
+    except Exception as error:  # noqa: BLE001  # any bug ends as a fault, and only its type is told
+        return BackendError(Fault.INTERNAL, f"unexpected {type(error).__name__}", retryable=False)
+
+
+def _note(outcome: Reply[AnswerT] | BackendError, progress: _Progress[AnswerT]) -> None:
+    if isinstance(outcome, BackendError):
+        progress.error = outcome
+        progress.faults[outcome.fault] += 1
+    else:
+        progress.reply, progress.error = outcome, None
+
+
+def _try_again(outcome: Reply[AnswerT] | BackendError, progress: _Progress[AnswerT], request: Request[AnswerT]) -> bool:
+    if isinstance(outcome, BackendError):
+        most = _MOST_RETRIES.get(outcome.fault)
+        return outcome.retryable and (most is None or progress.faults[outcome.fault] <= most)
+    if outcome.fault not in REMINDERS or progress.reasked or claims_true(outcome.text, request.claimed):
+        return False
+    doubled = 2 if outcome.fault is Fault.TRUNCATED else 1
+    progress.reasked = True
+    progress.ask = Ask(request.max_output_tokens * doubled, REMINDERS[outcome.fault])
+    return True
+
+
+def _outcome(state: RetryCallState) -> Any:
+    return state.outcome.result() if state.outcome else None
