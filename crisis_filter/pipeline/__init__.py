@@ -1,0 +1,1 @@
+"""From a message to an assessment: views ► screen ► categorise ► checked evidence ► triage."""

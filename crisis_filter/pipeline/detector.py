@@ -1,0 +1,25 @@
+"""A detector: the two stages together."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from crisis_filter.stages.base import Categoriser, Screener
+
+
+async def _nothing_to_close() -> None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class TwoStages:
+    """Stage 1 and Stage 2, with the name that provenance gives them."""
+
+    name: str
+    screener: Screener
+    categoriser: Categoriser
+    sole: bool = False
+    """Whether it is the embedded engine as the operator's only detector; marked in every assessment."""
+    aclose: Callable[[], Awaitable[None]] = _nothing_to_close
+    """Releases what the stages hold open."""

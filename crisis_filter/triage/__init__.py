@@ -1,0 +1,1 @@
+"""Pure routing: an assessment and a policy give a disposition."""
