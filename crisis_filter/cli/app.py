@@ -1,0 +1,42 @@
+"""The commands and what they share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from crisis_filter.cli.classify import classify
+from crisis_filter.cli.explain import explain
+from crisis_filter.cli.usage import Commands
+
+app = typer.Typer(
+    name="crisis-filter",
+    cls=Commands,
+    no_args_is_help=True,
+    add_completion=False,
+    # A traceback with locals would show the text of a message; `trouble.told` says what is needed.
+    pretty_exceptions_enable=False,
+    pretty_exceptions_show_locals=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="A screening aid for people to act on: not a medical device, not a diagnosis, not an emergency service.",
+)
+app.command()(classify)
+app.command()(explain)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from crisis_filter.assets import package_version
+
+        typer.echo(f"crisis-filter {package_version()}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Notice who is in a behavioural-health crisis in the text messages people send, and of which kind."""

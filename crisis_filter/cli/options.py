@@ -1,0 +1,84 @@
+"""Options that more than one command has."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from crisis_filter.pipeline.filter import CrisisFilter
+
+_INPUT, _ENGINE, _OUTPUT = "Input", "Judging", "Output"
+
+AsText = Annotated[
+    bool, typer.Option("--text", help="Take arguments for the messages themselves.", rich_help_panel=_INPUT)
+]
+FormatName = Annotated[
+    str | None,
+    typer.Option(
+        "--format",
+        help="text, csv, tsv, jsonl or parquet (default: by the ending; text for the standard input).",
+        rich_help_panel=_INPUT,
+    ),
+]
+TextColumn = Annotated[
+    str | None,
+    typer.Option(help="Column with the messages (default: text, message, body or content).", rich_help_panel=_INPUT),
+]
+IdColumn = Annotated[
+    str | None,
+    typer.Option(help="Column with the ids (default: id, message_id or custom_id).", rich_help_panel=_INPUT),
+]
+Locale = Annotated[
+    str | None,
+    typer.Option(help="BCP 47 tag of the writers, such as en-US; chooses resources only.", rich_help_panel=_INPUT),
+]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        help="local, openai:MODEL, langchain:PROVIDER:MODEL, scripted:FILE or recorded:FILE (default: local).",
+        rich_help_panel=_ENGINE,
+    ),
+]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        help="Root of an OpenAI-compatible server, such as http://127.0.0.1:8080/v1.", rich_help_panel=_ENGINE
+    ),
+]
+PolicyName = Annotated[
+    str | None,
+    typer.Option("--policy", help="Name or path of a policy pack (default: default).", rich_help_panel=_ENGINE),
+]
+TaxonomyName = Annotated[
+    str | None,
+    typer.Option("--taxonomy", help="Name or path of a taxonomy (default: the policy's).", rich_help_panel=_ENGINE),
+]
+Timeout = Annotated[
+    float | None,
+    typer.Option(min=0.001, help="Seconds for one message (default: the policy's).", rich_help_panel=_ENGINE),
+]
+AsJson = Annotated[
+    bool,
+    typer.Option(
+        "--json", help="JSON Lines on the standard output, talk on the standard error.", rich_help_panel=_OUTPUT
+    ),
+]
+
+
+def opened(
+    backend: str | None, base_url: str | None, policy: str | None, taxonomy: str | None, timeout: float | None
+) -> CrisisFilter:
+    """The filter that these options and the environment describe.
+
+    Raises:
+        ConfigurationError: what they describe cannot be opened.
+    """
+    # The pipeline loads what `--help` and `--version` do without.
+    from crisis_filter.pipeline.spec import open_filter
+    from crisis_filter.settings import filter_spec
+
+    return open_filter(
+        filter_spec(backend=backend, base_url=base_url, policy=policy, taxonomy=taxonomy, deadline_s=timeout)
+    )
