@@ -62,11 +62,11 @@ deps: $(VENV)/.dev
 bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine
 	$(BIN)/python -m bench.engine
 
-engine: $(VENV)/.dev  ## train the embedded engine again (needs the train extra)
-	$(PIP) install --require-hashes -r requirements-train.lock
+engine: $(VENV)/.dev  ## train the embedded engine again, into build/engines
+	$(PIP) install --no-deps --require-hashes -r requirements-train.lock
 	$(BIN)/python -m crisis_filter.local.train
 
-lock: ## resolve the dependencies again (needs uv)
+lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --extra parquet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
 

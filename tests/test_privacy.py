@@ -60,7 +60,7 @@ async def test_a_bug_that_carries_the_text_is_silenced(everything, monkeypatch):
     def bug(text):
         raise ValueError(text)
 
-    monkeypatch.setattr("crisis_filter.pipeline.filter.views", bug)
+    monkeypatch.setattr("crisis_filter.pipeline.judge.views", bug)
     a = await scripted(said(False)).assess(Message(id="m", text=TEXT))
     silent(everything.text)
     silent(a.model_dump_json())

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from crisis_filter.assets import package_version
 from crisis_filter.schema import Failure, Flag, PromptRef, Provenance
 from crisis_filter.stages.base import Cost
+
+Clock = Callable[[], float]
+"""Seconds on a clock that never goes back."""
 
 
 @dataclass(slots=True)

@@ -297,7 +297,7 @@ async def test_a_bug_outside_the_stages_ends_at_a_person(monkeypatch, caplog):
     def broken(_):
         raise RuntimeError("MARKER")
 
-    monkeypatch.setattr("crisis_filter.pipeline.filter.views", broken)
+    monkeypatch.setattr("crisis_filter.pipeline.judge.views", broken)
     a = await scripted(said(False)).assess(message("x"))
     assert (a.outcome, a.fault, a.fault_detail) == ("undetermined", Fault.INTERNAL, "RuntimeError")
     assert "MARKER" not in caplog.text

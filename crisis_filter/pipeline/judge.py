@@ -1,0 +1,203 @@
+"""Judging one message: views ► screen ► categorise ► checked evidence, joined into an assessment without a disposition."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from crisis_filter.pipeline.detector import TwoStages
+from crisis_filter.pipeline.join import join_findings, join_subjects, join_timeframes
+from crisis_filter.pipeline.journey import Clock, Journey
+from crisis_filter.schema import (
+    UNSPECIFIED,
+    Assessment,
+    Failure,
+    Fault,
+    Finding,
+    Message,
+    Provenance,
+    Screening,
+    ScreenVerdict,
+    conclude,
+)
+from crisis_filter.stages.base import Named, Screened, Sorted
+from crisis_filter.taxonomy.records import Taxonomy
+from crisis_filter.text import QuoteFinder, View, chunks, views
+from crisis_filter.triage.policy import Limits, Policy
+
+_ResultT = TypeVar("_ResultT", Screened, Sorted)
+
+_GRACE_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class _Staged:
+    """What both stages found."""
+
+    findings: tuple[Finding, ...]
+    screen: Screening
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """Both stages over every view of a message."""
+
+    detector: TwoStages
+    taxonomy: Taxonomy
+    policy: Policy
+    clock: Clock
+
+    async def judge(self, message: Message, journey: Journey) -> Assessment:
+        """Judge one message. A bug may raise; the caller makes an undetermined assessment of it."""
+        unfit = _unfit(message, self.policy.limits)
+        # In a thread: folding a long text takes long enough to make other messages late.
+        readings = () if unfit else await asyncio.to_thread(views, message.text)
+        if unfit is None and not readings:
+            unfit = Failure(fault=Fault.EMPTY_CONTENT, detail="nothing visible in the text")
+        if unfit is not None:
+            return self.undetermined(message, journey, unfit)
+        texts = _pieces(readings, self.policy.limits)
+        journey.notice(
+            message.flags, views=len(texts), obfuscated=len(readings) > 1, chunked=len(texts) > len(readings)
+        )
+        if self.detector.sole:
+            journey.flags.add("sole_detector")
+        screened = await self._each(texts, self.detector.screener.screen, journey, Screened)
+        results = [s.result for s in screened]
+        conclusion = conclude(results, frozenset(journey.flags))
+        detail = next((r.detail for r in results if isinstance(r, Failure)), "")
+        positive = [
+            (text, result)
+            for text, result in zip(texts, results, strict=True)
+            if isinstance(result, ScreenVerdict) and result.crisis
+        ]
+        staged = await self._categorised(message, positive, journey) if positive else None
+        fault = conclusion.fault or (journey.fault.fault if journey.fault else None)
+        return Assessment(
+            id=message.id,
+            outcome=conclusion.outcome,
+            score=conclusion.score,
+            score_source=conclusion.score_source,
+            findings=staged.findings if staged else (),
+            fault=fault,
+            fault_detail=detail or (journey.fault.detail if journey.fault else ""),
+            flags=tuple(sorted(journey.flags)),
+            screen=staged.screen if staged else _screening(QuoteFinder(message.text), results, journey),
+            provenance=self._provenance(journey),
+        )
+
+    async def _categorised(
+        self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
+    ) -> _Staged:
+        """Stage 2; even a bug in it leaves a crisis of unspecified kind, for Stage 1 has spoken."""
+        try:
+            return await self._stage_two(message, positive, journey)
+        except Exception as error:  # noqa: BLE001  # must not lower what Stage 1 said
+            journey.fail(Failure(fault=Fault.INTERNAL, detail=type(error).__name__))
+            return _Staged((Finding(category=UNSPECIFIED),), Screening())
+
+    async def _stage_two(
+        self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
+    ) -> _Staged:
+        """Name the categories of the positive pieces; trouble leaves `unspecified`, never less than Stage 1 said."""
+        finder = QuoteFinder(message.text)
+        screen = await asyncio.to_thread(_screening, finder, [verdict for _, verdict in positive], journey)
+        texts = [text for text, _ in positive]
+        sorted_ = await self._each(texts, self.detector.categoriser.categorise, journey, Sorted)
+        named: list[Named] = []
+        for part in sorted_:
+            if isinstance(part.result, Failure):
+                journey.fail(part.result)
+                continue
+            named += part.result.named
+            if part.result.fault is not None:
+                journey.fail(Failure(fault=part.result.fault))
+        if not named:
+            if journey.fault is None:
+                journey.flags.add("stage_conflict")
+                journey.fail(Failure(fault=Fault.STAGE_CONFLICT, detail="Stage 2 found no category"))
+            unspecified = Finding(
+                category=UNSPECIFIED, subject=screen.subject, timeframe=screen.timeframe, evidence=screen.evidence
+            )
+            return _Staged((unspecified,), screen)
+        findings, dropped = await asyncio.to_thread(join_findings, named, finder, self.taxonomy.ids)
+        journey.quotes_dropped += dropped
+        return _Staged(findings, screen)
+
+    async def _each(
+        self,
+        texts: Sequence[str],
+        stage: Callable[[str, float], Awaitable[_ResultT]],
+        journey: Journey,
+        wrap: Callable[[Failure], _ResultT],
+    ) -> list[_ResultT]:
+        """Run a stage over the pieces at once, each within what is left of the deadline; a bug in one is its failure."""
+
+        async def one(text: str) -> _ResultT:
+            left = journey.left(self.clock())
+            if left <= 0:
+                return wrap(Failure(fault=Fault.TIMEOUT, detail="the deadline passed"))
+            try:
+                # The stage knows its deadline and says more about missing it; this is for one that does not keep it.
+                async with asyncio.timeout(left + _GRACE_S):
+                    return await stage(text, left)
+            except TimeoutError:
+                return wrap(Failure(fault=Fault.TIMEOUT, detail="the deadline passed"))
+            except Exception as error:  # noqa: BLE001  # other pieces may still raise the outcome
+                return wrap(Failure(fault=Fault.INTERNAL, detail=type(error).__name__))
+
+        results = list(await asyncio.gather(*(one(text) for text in texts)))
+        for result in results:
+            journey.add(result.cost)
+        return results
+
+    def undetermined(self, message: Message, journey: Journey, failure: Failure) -> Assessment:
+        """The assessment of a message that could not be judged."""
+        conclusion = conclude([failure])
+        return Assessment(
+            id=message.id,
+            outcome=conclusion.outcome,
+            fault=conclusion.fault,
+            fault_detail=failure.detail,
+            flags=tuple(sorted(message.flags | journey.flags)),
+            provenance=self._provenance(journey),
+        )
+
+    def _provenance(self, journey: Journey) -> Provenance:
+        stages = (self.detector.screener, self.detector.categoriser)
+        return journey.provenance(
+            now=self.clock(),
+            detector=self.detector.name,
+            prompts=tuple(stage.prompt for stage in stages if stage.prompt is not None),
+            taxonomy=self.taxonomy.ref,
+            policy=self.policy.ref,
+        )
+
+
+def _unfit(message: Message, limits: Limits) -> Failure | None:
+    """Why a message can't be judged at all, if so."""
+    if message.unreadable:
+        return Failure(fault=Fault.INPUT_UNREADABLE, detail="the row held no text")
+    if len(message.text.encode("utf-8", "surrogatepass")) > limits.most_bytes:
+        return Failure(fault=Fault.INPUT_TOO_LONG, detail=f"more than {limits.most_bytes} bytes")
+    return None
+
+
+def _pieces(readings: Sequence[View], limits: Limits) -> list[str]:
+    size, overlap = limits.chunk_characters, limits.chunk_overlap
+    return [piece for view in readings for piece in chunks(view.text, size=size, overlap=overlap)]
+
+
+def _screening(finder: QuoteFinder, results: Sequence[ScreenVerdict | Failure], journey: Journey) -> Screening:
+    """Stage 1 in detail, over the verdicts among the results."""
+    verdicts = [r for r in results if isinstance(r, ScreenVerdict)]
+    evidence, dropped = finder.find(q for v in verdicts for q in v.quotes)
+    journey.quotes_dropped += dropped
+    return Screening(
+        subject=join_subjects(v.subject for v in verdicts),
+        timeframe=join_timeframes(v.timeframe for v in verdicts),
+        evidence=evidence,
+        rationale=next((v.rationale for v in verdicts if v.rationale), None),
+    )
