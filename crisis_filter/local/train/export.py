@@ -1,0 +1,136 @@
+"""A trained network as an ONNX graph whose weights are stored in few bits and computed with in 32.
+
+Each weight matrix is stored as signed 8-bit numbers with one scale for each output channel (each row, for embeddings), or
+as 16-bit floating point. `Cast` and `Mul` on stored numbers only, so the runtime folds them once when it loads the graph;
+the rows of an embedding are expanded as they are looked up. Nothing is quantised while it runs, so one message's
+probability cannot move with its neighbours'.
+"""
+
+from __future__ import annotations
+
+import io
+from typing import Literal
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+from crisis_filter.local.train.model import Classifier
+
+Storage = Literal["int8", "float16", "float32"]
+_OPSET = 17
+_STEPS = 127
+
+
+def quantised(weight: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+    """Signed 8-bit numbers and the scales that turn them back.
+
+    Args:
+        weight: a matrix.
+        axis: the axis along which each slice has a scale of its own.
+
+    Returns:
+        Numbers of the same shape, from -127 to 127, and scales that multiply with them; a slice of zeros has scale 1.
+    """
+    highest = np.abs(weight).max(axis=1 - axis, keepdims=True)
+    scale = np.where(highest > 0, highest / _STEPS, 1.0).astype(np.float32)
+    return np.rint(weight / scale).astype(np.int8), scale
+
+
+def round_weights(model: Classifier, storage: Storage) -> None:
+    """Put the weights as they will be stored back into the torch network, to measure what storing costs."""
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.ndim != 2 or storage == "float32":
+                continue
+            weight = parameter.numpy()
+            if storage == "float16":
+                stored = weight.astype(np.float16).astype(np.float32)
+            else:
+                numbers, scale = quantised(weight, axis=0)
+                stored = numbers.astype(np.float32) * scale
+            parameter.copy_(torch.from_numpy(stored))
+
+
+def _traced(model: Classifier) -> onnx.ModelProto:
+    example = (torch.tensor([[1, 2, 3]] * 2), torch.ones(2, 3, dtype=torch.int64))
+    buffer = io.BytesIO()
+    dynamic = {"tokens": {0: "batch", 1: "length"}, "mask": {0: "batch", 1: "length"}, "logits": {0: "batch"}}
+    torch.onnx.export(
+        model,
+        example,
+        buffer,
+        input_names=["tokens", "mask"],
+        output_names=["logits"],
+        dynamic_axes=dynamic,
+        opset_version=_OPSET,
+        dynamo=False,
+    )
+    return onnx.load_from_string(buffer.getvalue())
+
+
+def _embedding(graph: onnx.GraphProto, name: str, stored: list[onnx.TensorProto]) -> list[onnx.NodeProto]:
+    """Look up rows of the stored numbers, then expand those rows; returns the nodes in place of the one that looked up."""
+    (lookup,) = (node for node in graph.node if name in node.input)
+    if lookup.op_type != "Gather":
+        raise ValueError("an embedding is looked up by Gather")
+    out, index = lookup.output[0], lookup.input[1]
+    nodes = [
+        helper.make_node("Gather", [stored[0].name, index], [f"{out}.rows"]),
+        helper.make_node("Cast", [f"{out}.rows"], [f"{out}.wide" if len(stored) > 1 else out], to=TensorProto.FLOAT),
+    ]
+    if len(stored) > 1:
+        nodes += [
+            helper.make_node("Gather", [stored[1].name, index], [f"{out}.scale"]),
+            helper.make_node("Mul", [f"{out}.wide", f"{out}.scale"], [out]),
+        ]
+    at = list(graph.node).index(lookup)
+    graph.node.remove(lookup)
+    for offset, node in enumerate(nodes):
+        graph.node.insert(at + offset, node)
+    return nodes
+
+
+def to_onnx(model: Classifier, storage: Storage) -> bytes:
+    """The network as a serialised ONNX graph with inputs `tokens` and `mask` and output `logits`.
+
+    Args:
+        model: in evaluation mode.
+        storage: how matrices are stored; vectors stay in 32 bits.
+    """
+    graph_model = _traced(model)
+    graph = graph_model.graph
+    for initializer in list(graph.initializer):
+        weight = numpy_helper.to_array(initializer)
+        if weight.ndim != 2 or weight.dtype != np.float32 or storage == "float32" or weight.size < 2 * weight.shape[-1]:
+            continue
+        name = initializer.name
+        users = {node.op_type for node in graph.node if name in node.input}
+        looked_up = users == {"Gather"}
+        if storage == "float16":
+            stored = [numpy_helper.from_array(weight.astype(np.float16), f"{name}.f16")]
+        else:
+            # The exporter transposes a Linear for MatMul, so its output channels are columns; Gemm keeps rows.
+            numbers, scale = quantised(weight, axis=1 if users == {"MatMul"} else 0)
+            stored = [numpy_helper.from_array(numbers, f"{name}.i8"), numpy_helper.from_array(scale, f"{name}.scale")]
+        graph.initializer.remove(initializer)
+        graph.initializer.extend(stored)
+        if looked_up:
+            _embedding(graph, name, stored)
+            continue
+        graph.node.insert(
+            0,
+            helper.make_node(
+                "Cast", [stored[0].name], [f"{name}.wide" if len(stored) > 1 else name], to=TensorProto.FLOAT
+            ),
+        )
+        if len(stored) > 1:
+            graph.node.insert(1, helper.make_node("Mul", [f"{name}.wide", stored[1].name], [name]))
+    graph.doc_string = ""
+    for node in graph.node:
+        node.doc_string = ""
+    graph_model.producer_version = ""
+    onnx.checker.check_model(graph_model)
+    return bytes(graph_model.SerializeToString(deterministic=True))

@@ -1,0 +1,156 @@
+"""Fine-tuning: a recipe and examples in, a trained network out. The same recipe on the same machine gives the same weights."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from crisis_filter.local.train.data import Example, batches, epoch
+from crisis_filter.local.train.model import LAYERS, Classifier
+from crisis_filter.local.wordpiece import WordPiece
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides how the network is trained."""
+
+    seeds: tuple[int, ...] = (1, 2, 3)
+    """One training run for each; the weights of the runs are averaged, which works because all begin alike."""
+    epochs: int = 5
+    batch: int = 16
+    rate: float = 2e-4
+    """Highest learning rate of the encoder; warms up over a tenth of the steps and falls to nothing as a cosine."""
+    head_rate: float = 2e-3
+    frozen: int = 2
+    """Lower layers whose weights stay as they start, the embeddings with them; 0 trains everything, 6 only the head."""
+    dropout: float = 0.0
+    decay: float = 0.01
+    noise: float = 0.5
+    """Strength of the noise laid over the texts, 0 to 1."""
+    joins: float = 0.1
+    """Share of the examples that have a second one attached."""
+    category_weight: float = 3.0
+    """Weight of a positive category, which is rare, against a negative one; crises are balanced and need none."""
+    crisis_share: float = 1.0
+    """Weight of the crisis label in the loss against each category's."""
+    max_tokens: int = 128
+    bfloat16: bool = True
+    """Whether training multiplies matrices in 16 bits, twice as fast where the processor can; the engine never does."""
+
+
+def _deterministic(threads: int) -> None:
+    torch.set_num_threads(threads)
+    torch.use_deterministic_algorithms(mode=True)
+
+
+def _parameters(model: Classifier, recipe: Recipe) -> list[dict[str, object]]:
+    if recipe.frozen:
+        frozen: list[nn.Module] = [model.words, model.positions, model.norm, *list(model.layers)[: recipe.frozen]]
+        for module in frozen:
+            module.requires_grad_(requires_grad=False)
+    encoder = [p for name, p in model.named_parameters() if p.requires_grad and not name.startswith("head.")]
+    groups: list[dict[str, object]] = [{"params": list(model.head.parameters()), "lr": recipe.head_rate}]
+    return [{"params": encoder, "lr": recipe.rate}, *groups] if encoder else groups
+
+
+def _one_run(
+    model: Classifier,
+    items: Sequence[Example],
+    tokenizer: WordPiece,
+    recipe: Recipe,
+    seed: int,
+    report: Callable[[str], None],
+) -> None:
+    rng = np.random.default_rng(seed)
+    torch.manual_seed(seed)
+    nn.init.zeros_(model.head.weight)
+    nn.init.zeros_(model.head.bias)
+    optimizer = torch.optim.AdamW(_parameters(model, recipe), weight_decay=recipe.decay, fused=True)
+    steps = recipe.epochs * -(-len(items) // recipe.batch)
+    warm = max(1, steps // 10)
+
+    def pace(step: int) -> float:
+        return min((step + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * max(0, step - warm) / max(1, steps - warm)))))
+
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pace)
+    weight = torch.full((items[0].targets.shape[0],), recipe.category_weight)
+    weight[0] = 1.0
+    share = torch.ones_like(weight)
+    share[0] = recipe.crisis_share
+    loss_of = nn.BCEWithLogitsLoss(weight=share, pos_weight=weight)
+    model.train()
+    if recipe.frozen == LAYERS:
+        model.layers.eval()
+    for number in range(recipe.epochs):
+        total, seen = 0.0, 0
+        noisy = epoch(items, rng, strength=recipe.noise, joins=recipe.joins)
+        for tokens, mask, targets, _ in batches(
+            noisy, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=rng
+        ):
+            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+                logits = model(torch.from_numpy(tokens), torch.from_numpy(mask))
+            loss = loss_of(logits.float(), torch.from_numpy(targets))
+            optimizer.zero_grad()
+            loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+            schedule.step()
+            total, seen = total + float(loss.detach()) * len(targets), seen + len(targets)
+        report(f"seed {seed} epoch {number + 1}/{recipe.epochs} loss {total / seen:.4f}")
+
+
+def fit(
+    items: Sequence[Example],
+    tokenizer: WordPiece,
+    start: dict[str, Tensor],
+    recipe: Recipe,
+    *,
+    vocabulary: int,
+    threads: int,
+    report: Callable[[str], None],
+) -> Classifier:
+    """Train by the recipe and return the network in evaluation mode, dropout off.
+
+    Args:
+        items: at least one training example.
+        tokenizer: gives the token numbers.
+        start: weights of the encoder to begin from.
+        recipe: how to train.
+        vocabulary: tokens the tokenizer knows.
+        threads: processor threads.
+        report: receives one line of progress for each epoch; never text of an example.
+    """
+    _deterministic(threads)
+    fresh = Classifier(vocabulary, items[0].targets.shape[0], recipe.dropout)
+    fresh.start_from(start)
+    trained = []
+    for seed in recipe.seeds:
+        model = copy.deepcopy(fresh)
+        _one_run(model, items, tokenizer, recipe, seed, report)
+        trained.append(model.state_dict())
+    average = {name: torch.stack([state[name] for state in trained]).mean(0) for name in trained[0]}
+    fresh.load_state_dict(average)
+    fresh.eval()
+    return fresh
+
+
+def logits(model: Classifier, items: Sequence[Example], tokenizer: WordPiece, max_tokens: int) -> NDArray[np.float32]:
+    """Logits by the torch network, shape (len(items), labels); texts cut at `max_tokens`."""
+    out = np.zeros((len(items), items[0].targets.shape[0]), np.float32)
+    with torch.no_grad():
+        for tokens, mask, _, places in batches(items, tokenizer, size=32, max_tokens=max_tokens, rng=None):
+            out[places] = model(torch.from_numpy(tokens), torch.from_numpy(mask)).numpy()
+    return out
+
+
+def probabilities(
+    model: Classifier, items: Sequence[Example], tokenizer: WordPiece, max_tokens: int
+) -> NDArray[np.float32]:
+    """Probabilities by the torch network, shape (len(items), labels); texts cut at `max_tokens`."""
+    return (1 / (1 + np.exp(-logits(model, items, tokenizer, max_tokens)))).astype(np.float32)

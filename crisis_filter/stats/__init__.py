@@ -1,0 +1,1 @@
+"""Statistics with their uncertainty; undefined is `None`, never zero."""
