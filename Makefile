@@ -32,8 +32,7 @@ run: install  ## set up, then classify the sample messages offline
 	$(BIN)/crisis-filter classify data/samples-v1/messages.jsonl
 
 test: $(VENV)/.dev  ## set up, then run the tests
-	$(BIN)/coverage run -m pytest -m "not slow"
-	$(BIN)/coverage report
+	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
 
 test-slow: $(VENV)/.dev  ## the tests that take minutes
 	$(BIN)/python -m pytest -m slow

@@ -51,8 +51,19 @@ def test_the_wheel_carries_prompts_categories_policies_and_the_engine(wheel):
 def test_the_installed_wheel_classifies_elsewhere(wheel, tmp_path):
     """In another folder, with nothing of this tree on the path, the command line gives an assessment."""
     target = tmp_path / "site"
-    with zipfile.ZipFile(wheel) as archive:
-        archive.extractall(target)
+    install = [
+        sys.executable,
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--no-deps",
+        "--no-index",
+        "--target",
+        str(target),
+        str(wheel),
+    ]
+    subprocess.run(install, check=True, timeout=120, capture_output=True)
     env = {k: v for k, v in os.environ.items() if not k.startswith(("CRISIS_FILTER_", "OPENAI_", "PYTHON", "COVERAGE"))}
     check = (
         "import crisis_filter, pathlib, sys; assert pathlib.Path(crisis_filter.__file__).is_relative_to(sys.argv[1])"

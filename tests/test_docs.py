@@ -1,0 +1,51 @@
+"""The documentation keeps up with the code."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from crisis_filter.assets import names
+from crisis_filter.schema import Fault
+from crisis_filter.settings import Settings
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("*/*/*.md")] if ".venv" not in p.parts)
+
+
+def test_every_fault_has_its_row():
+    """A person who sees a fault finds what it means."""
+    rows = re.findall(r"^\| `(\w+)` \|", (ROOT / "docs/faults.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert rows == [fault.value for fault in Fault]
+
+
+def test_every_setting_is_documented():
+    """Each environment variable is named in the library page."""
+    page = (ROOT / "docs/library.md").read_text(encoding="utf-8")
+    for name in Settings.model_fields:
+        assert f"CRISIS_FILTER_{name.upper()}" in page
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_links_inside_the_repository_lead_somewhere(page):
+    """No dead link between pages."""
+    for target in re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", page.read_text(encoding="utf-8")):
+        assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_every_prompt_is_in_the_changelog():
+    """A released prompt has its line with the measured effect."""
+    page = (ROOT / "prompts/README.md").read_text(encoding="utf-8")
+    for name in names("prompts", ".md"):
+        assert f"`{name}`" in page
+
+
+def test_the_library_page_runs():
+    """Its example works offline as it stands."""
+    code = (ROOT / "docs/library.md").read_text(encoding="utf-8").split("```python\n", 1)[1].split("```", 1)[0]
+    out = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
+    assert "2 crisis" in out.stdout

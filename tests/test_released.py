@@ -1,0 +1,57 @@
+"""What has been released never changes: a new version is a new file, and joins this table."""
+
+from __future__ import annotations
+
+import pytest
+
+from crisis_filter.assets import names
+from crisis_filter.pipeline.spec import ENGINES
+from crisis_filter.prompting.prompt import load_prompt
+from crisis_filter.taxonomy.load import load_taxonomy
+from crisis_filter.triage.policy import load_policy
+
+PROMPTS = {
+    "categorise/reasoned-v1": "1b8b9d24008d93f56864574b3c18ac2dc6fd9c8f8f1f6d077fd38f403735fdb0",
+    "screen/reasoned-v1": "cf78eb8c308d16fd6323ac8f053c5c3bae86685e4fed2538929ca585a8a18b46",
+    "screen/terse-v1": "a359aa6fc79c62aa091d53777d9ac1627c2d55b85431d17fb7f24650fc4d5750",
+}
+TAXONOMIES = {
+    "clinical-v1": "f5d70b200658c2d83b19e85872258d6d61f205768223edddcdf9832a58362e97",
+    "mindguard-v1": "a5b0d214247c2eab9ff98cf0838934551ec250d0b94dc58bab9b1eb8d3630853",
+    "oxideshield-v1": "288474932de273e52f2056f5ac3d7f495bd815134673fba618b870eafbba393c",
+}
+POLICIES = {"default": "95d555aed842392e37c52aea87e738530585647c83402fbff5a8b3a0437f9dfb"}
+ENGINE_CARDS = {"starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828"}
+
+
+@pytest.mark.parametrize("name", PROMPTS)
+def test_released_prompts_keep_their_hash(name):
+    """Prompt and examples together."""
+    assert load_prompt(name).sha256 == PROMPTS[name]
+
+
+@pytest.mark.parametrize("name", TAXONOMIES)
+def test_released_taxonomies_keep_their_hash(name):
+    """All pages of a folder together."""
+    assert load_taxonomy(name).sha256 == TAXONOMIES[name]
+
+
+@pytest.mark.parametrize("name", POLICIES)
+def test_released_policies_keep_their_hash(name):
+    """A changed rule is a new version."""
+    assert load_policy(name).sha256 == POLICIES[name]
+
+
+@pytest.mark.parametrize("name", ENGINE_CARDS)
+def test_released_engines_keep_their_hash(name):
+    """The card holds the hash of every other file of the engine, so its own hash pins them all."""
+    from crisis_filter.assets import file_sha256
+
+    assert file_sha256(ENGINES / name / "engine.json") == ENGINE_CARDS[name]
+
+
+def test_the_tables_are_complete():
+    """Nothing is released that is not pinned here."""
+    assert set(names("prompts", ".md")) == set(PROMPTS)
+    assert set(names("categories")) == set(TAXONOMIES)
+    assert {p.name for p in ENGINES.iterdir() if p.is_dir()} == set(ENGINE_CARDS)
