@@ -315,8 +315,8 @@ def test_interrupt(start: Callable[..., subprocess.Popen[bytes]]) -> None:
         assert stream is not None
         stream.close()
     assert status == 130
-    # The third line may be out and not yet counted.
-    assert re.match(r"not finished: [23] messages: 0 crisis, [23] not crisis, 0 undetermined\n", told)
+    # Lines may come out between the third and the signal, and the last may be out and not yet counted.
+    assert re.match(r"not finished: (\d+) messages: 0 crisis, \1 not crisis, 0 undetermined\n", told)
     assert "Traceback" not in told
 
 
