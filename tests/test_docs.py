@@ -14,7 +14,11 @@ from crisis_filter.schema import Fault
 from crisis_filter.settings import Settings
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(p for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("*/*/*.md")] if ".venv" not in p.parts)
+PAGES = sorted(
+    p
+    for p in [*ROOT.glob("*.md"), *ROOT.glob("*/*.md"), *ROOT.glob("*/*/*.md")]
+    if not any(part.startswith(".") for part in p.relative_to(ROOT).parts)
+)
 
 
 def test_every_fault_has_its_row():
