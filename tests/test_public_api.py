@@ -22,7 +22,7 @@ def test_importing_loads_no_heavy_library_and_configures_nothing():
     """No client, runtime or log handler until it is used."""
     code = (
         "import logging, sys; before = list(logging.root.handlers); import crisis_filter;"
-        "heavy = {'openai', 'instructor', 'langchain', 'langchain_core', 'pyarrow', 'torch', 'typer', 'rich'} & set(sys.modules);"
+        "heavy = {'openai', 'instructor', 'langchain', 'langchain_core', 'onnxruntime', 'pyarrow', 'torch', 'typer', 'rich'} & set(sys.modules);"
         "assert not heavy, heavy; assert logging.root.handlers == before"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

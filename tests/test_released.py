@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from crisis_filter.assets import names
-from crisis_filter.pipeline.spec import ENGINES
+from crisis_filter.local.artifact import ENGINES
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.taxonomy.load import load_taxonomy
 from crisis_filter.triage.policy import load_policy

@@ -9,14 +9,13 @@ from pydantic import Field, SecretStr
 from crisis_filter.backends.registry import open_backend
 from crisis_filter.backends.spec import BackendSpec, parse_backend
 from crisis_filter.errors import ConfigurationError
-from crisis_filter.local.engine import LocalEngine
+from crisis_filter.local.artifact import ENGINES
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.filter import CrisisFilter
 from crisis_filter.prompting.prompt import Prompt, Stage, load_prompt
 from crisis_filter.prompting.render import Rendered, render
 from crisis_filter.schema import Record
 from crisis_filter.stages.categorise import PromptedCategorise
-from crisis_filter.stages.engine import EngineStages
 from crisis_filter.stages.screen import PromptedScreen
 from crisis_filter.taxonomy.load import load_taxonomy
 from crisis_filter.taxonomy.records import Taxonomy
@@ -24,7 +23,6 @@ from crisis_filter.triage.policy import Policy, load_policy
 from crisis_filter.triage.resources import load_resources
 
 LOCAL = "local"
-ENGINES = Path(__file__).parent.parent / "local" / "engines"
 DEFAULT_ENGINE = "starter-v1"
 
 
@@ -88,6 +86,10 @@ def open_filter(spec: FilterSpec) -> CrisisFilter:
 
 
 def _local(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
+    # The runtime takes longer to import than all the rest, and only this detector needs it.
+    from crisis_filter.local.engine import LocalEngine
+    from crisis_filter.stages.engine import EngineStages
+
     bundled = ENGINES / spec.engine
     engine = LocalEngine.load(
         bundled if bundled.is_dir() else Path(spec.engine).expanduser(), threads=spec.engine_threads
