@@ -25,7 +25,7 @@ def find(kind: str, name: str, suffix: str = "") -> Path:
 
     Args:
         kind: `prompts`, `categories` or `policies`.
-        name: such as `screen/reasoned-v1`; or a path, absolute or beginning with a dot, to a file or folder.
+        name: such as `screen/reasoned-v1`, or the path of a file or folder. A bundled name goes before a path without a dot.
         suffix: file ending to add to a name, such as `.md`; a path is taken as it is.
 
     Raises:
@@ -33,14 +33,17 @@ def find(kind: str, name: str, suffix: str = "") -> Path:
     """
     base = root() / kind
     own = Path(name).expanduser()
-    if own.is_absolute() or name.startswith("."):
+    bundled = base / f"{name}{suffix}"
+    inside = bundled.resolve().is_relative_to(base.resolve())
+    if own.is_absolute() or name.startswith(".") or (suffix and name.endswith(suffix)) or not inside:
         path = own
     else:
-        path = base / f"{name}{suffix}"
-        if not path.resolve().is_relative_to(base.resolve()):
-            raise AssetError(f"{kind}: the name {name!r} leads outside the folder; give a path that begins with a dot")
+        # A released name means the released file, whatever lies in the current folder.
+        path = bundled if bundled.exists() or not own.exists() else own
     if not path.exists():
-        raise AssetError(f"{kind}: there is no {name!r}. There are: {', '.join(names(kind, suffix)) or 'none'}")
+        if path == own:
+            raise AssetError(f"{kind}: there is no file or folder {name!r}")
+        raise AssetError(f"{kind}: there is no {name!r}. There are: {', '.join(names(kind, suffix))}; or give a path")
     return path
 
 

@@ -15,7 +15,12 @@ class Settings(BaseSettings):
     """Environment variables. Those of the OpenAI client are honoured, so an existing set-up works as it is."""
 
     model_config = SettingsConfigDict(
-        env_prefix="CRISIS_FILTER_", extra="ignore", hide_input_in_errors=True, populate_by_name=True, frozen=True
+        env_prefix="CRISIS_FILTER_",
+        env_ignore_empty=True,
+        extra="ignore",
+        hide_input_in_errors=True,
+        populate_by_name=True,
+        frozen=True,
     )
 
     backend: str | None = None

@@ -53,3 +53,15 @@ def test_the_library_page_runs():
     code = (ROOT / "docs/library.md").read_text(encoding="utf-8").split("```python\n", 1)[1].split("```", 1)[0]
     out = subprocess.run([sys.executable, "-c", code], check=True, timeout=120, capture_output=True, text=True)
     assert "2 crisis" in out.stdout
+
+
+def test_the_script_in_the_library_page_works(tmp_path):
+    """Its two lines give what the page says."""
+    from crisis_filter import FilterSpec, open_filter
+
+    lines = (ROOT / "docs/library.md").read_text(encoding="utf-8").split("```json\n", 1)[1].split("```", 1)[0]
+    path = tmp_path / "script.jsonl"
+    path.write_text(lines, encoding="utf-8")
+    with open_filter(FilterSpec(backend=f"scripted:{path}")) as crisis_filter:
+        a = crisis_filter.classify("anything")
+    assert [(f.category, f.severity) for f in a.findings] == [("suicide", "severe")]

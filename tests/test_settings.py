@@ -96,3 +96,26 @@ def test_a_wrong_variable_is_an_error_too(monkeypatch):
     with pytest.raises(ConfigurationError, match="deadline_s") as caught:
         filter_spec()
     assert "MARKER" not in str(caught.value)
+
+
+@pytest.mark.parametrize("key", ["", " ", "\n"])
+def test_a_blank_key_is_no_key(monkeypatch, key):
+    """A missing secret often comes as an empty variable; it must not count as a key for the public endpoint."""
+    from crisis_filter.backends.registry import open_backend
+
+    monkeypatch.setenv("OPENAI_API_KEY", key)
+    with pytest.raises(ConfigurationError, match="OPENAI_API_KEY"):
+        open_backend(filter_spec(backend="openai:m").backend_spec())
+
+
+def test_the_line_end_of_a_secret_file_is_no_part_of_the_key():
+    """White space around a key is left off."""
+    assert filter_spec(backend="openai:m", api_key="sk-test\n").backend_spec().api_key.get_secret_value() == "sk-test"
+
+
+@pytest.mark.parametrize("key", ["schlüssel", "“sk-test”", "a\x00b"])
+def test_a_key_that_no_header_can_carry_is_refused(key):
+    """It is a wrong setting, named and not shown."""
+    with pytest.raises(ConfigurationError, match="header") as caught:
+        filter_spec(backend="openai:m", api_key=key).backend_spec()
+    assert key not in str(caught.value)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from typing import Literal, Self, get_args
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.schema import Record
@@ -37,6 +38,34 @@ class BackendSpec(Record):
     """Most requests for one call, re-asks counted. A request that only finds out what the server supports is extra."""
     attempt_timeout_s: float = Field(default=30.0, gt=0.0)
     """Seconds one request may take; the deadline of the call binds as well."""
+
+    @field_validator("base_url", "azure_endpoint")
+    @classmethod
+    def _is_an_address(cls, address: str | None) -> str | None:
+        if address is None:
+            return None
+        try:
+            parts = urlsplit(address)
+            whole = (
+                parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+            )
+        except ValueError:
+            whole = False
+        if not whole:
+            raise ValueError("must be an address such as http://127.0.0.1:8080/v1")
+        return address
+
+    @field_validator("api_key")
+    @classmethod
+    def _fits_a_header(cls, key: SecretStr | None) -> SecretStr | None:
+        if key is None:
+            return None
+        text = key.get_secret_value().strip()
+        if not text:
+            return None
+        if not (text.isascii() and text.isprintable()):
+            raise ValueError("holds characters that no HTTP header can carry")
+        return SecretStr(text)
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:

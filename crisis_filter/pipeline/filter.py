@@ -37,6 +37,7 @@ class CrisisFilter:
         taxonomy: the categories.
         policy: limits and routing.
         resources: what people may be offered.
+        rules_left_out: ids of the policy's rules that cannot match because the taxonomy is another than the policy's own.
         clock: a monotonic clock, for deadlines and timing.
     """
 
@@ -47,8 +48,10 @@ class CrisisFilter:
         policy: Policy,
         resources: ResourcePack,
         *,
+        rules_left_out: tuple[str, ...] = (),
         clock: Clock = time.monotonic,
     ) -> None:
+        self.rules_left_out = rules_left_out
         self._detector = detector
         self._judge = Judge(detector, taxonomy, policy, clock)
         self.taxonomy = taxonomy

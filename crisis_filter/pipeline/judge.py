@@ -67,22 +67,21 @@ class Judge:
         screened = await self._each(texts, self.detector.screener.screen, journey, Screened)
         results = [s.result for s in screened]
         conclusion = conclude(results, frozenset(journey.flags))
-        detail = next((r.detail for r in results if isinstance(r, Failure)), "")
         positive = [
             (text, result)
             for text, result in zip(texts, results, strict=True)
             if isinstance(result, ScreenVerdict) and result.crisis
         ]
         staged = await self._categorised(message, positive, journey) if positive else None
-        fault = conclusion.fault or (journey.fault.fault if journey.fault else None)
+        trouble = _trouble(conclusion.fault, results) or journey.fault
         return Assessment(
             id=message.id,
             outcome=conclusion.outcome,
             score=conclusion.score,
             score_source=conclusion.score_source,
             findings=staged.findings if staged else (),
-            fault=fault,
-            fault_detail=detail or (journey.fault.detail if journey.fault else ""),
+            fault=trouble.fault if trouble else None,
+            fault_detail=trouble.detail if trouble else "",
             flags=tuple(sorted(journey.flags)),
             screen=staged.screen if staged else _screening(QuoteFinder(message.text), results, journey),
             provenance=self._provenance(journey),
@@ -183,6 +182,14 @@ def _unfit(message: Message, limits: Limits) -> Failure | None:
     if len(message.text.encode("utf-8", "surrogatepass")) > limits.most_bytes:
         return Failure(fault=Fault.INPUT_TOO_LONG, detail=f"more than {limits.most_bytes} bytes")
     return None
+
+
+def _trouble(fault: Fault | None, results: Sequence[ScreenVerdict | Failure]) -> Failure | None:
+    """Stage 1's fault together with its own detail."""
+    if fault is None:
+        return None
+    failures = (r for r in results if isinstance(r, Failure) and r.fault is fault)
+    return next(failures, Failure(fault=fault))
 
 
 def _pieces(readings: Sequence[View], limits: Limits) -> list[str]:

@@ -80,9 +80,10 @@ def open_filter(spec: FilterSpec) -> CrisisFilter:
         policy = policy.model_copy(update={"limits": limits})
     taxonomy = load_taxonomy(spec.taxonomy or policy.stages.taxonomy)
     own = spec.taxonomy is None or load_taxonomy(policy.stages.taxonomy).id == taxonomy.id
-    policy = policy.for_taxonomy(taxonomy, own=own)
+    whole, policy = policy, policy.for_taxonomy(taxonomy, own=own)
+    left_out = tuple(rule.id for rule in whole.rules if rule not in policy.rules)
     detector = _local(spec, policy, taxonomy) if spec.backend == LOCAL else _prompted(spec, policy, taxonomy)
-    return CrisisFilter(detector, taxonomy, policy, load_resources(policy.resources.pack))
+    return CrisisFilter(detector, taxonomy, policy, load_resources(policy.resources.pack), rules_left_out=left_out)
 
 
 def _local(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:

@@ -22,6 +22,8 @@ def load_taxonomy(name: str) -> Taxonomy:
     folder = assets.find("categories", name)
     head_path = folder / "taxonomy.yaml"
     head = _mapping(head_path)
+    if head.get("id") != folder.resolve().name:
+        raise AssetError(f"{head_path}: 'id' must equal the name of the folder, {folder.resolve().name!r}")
     listed = head.get("categories")
     if not isinstance(listed, list) or not all(isinstance(c, str) for c in listed):
         raise AssetError(f"{head_path}: 'categories' must be a list of ids")

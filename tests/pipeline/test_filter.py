@@ -459,3 +459,10 @@ async def test_stopping_early_leaves_no_task_behind():
     await asyncio.gather(taking, return_exceptions=True)
     await stream.aclose()
     assert len(asyncio.all_tasks()) == 1
+
+
+async def test_a_fault_keeps_its_own_detail():
+    """The fault of Stage 1 is not explained by the words of Stage 2's."""
+    drifted = ScriptedAnswer(purpose="screen", text='{"nonce": "{{nonce}}", "crisis": true}')
+    a = await scripted(drifted).assess(message("x"))  # the script has nothing for Stage 2
+    assert (a.outcome, a.fault, a.fault_detail) == ("crisis", Fault.SCHEMA, "")

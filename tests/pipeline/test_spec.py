@@ -80,3 +80,22 @@ def test_a_spec_can_be_sent_to_a_worker():
     """It is frozen and carries no open resource."""
     spec = FilterSpec(backend="openai:m", api_key="k")
     assert pickle.loads(pickle.dumps(spec)) == spec  # noqa: S301
+
+
+def test_rules_that_cannot_match_another_taxonomy_are_named(tmp_path):
+    """An urgent rule that falls away with its categories must not fall away unseen."""
+    script = tmp_path / "script.jsonl"
+    script.write_text(json.dumps({"error": "timeout"}), encoding="utf-8")
+    with open_filter(FilterSpec(backend=f"scripted:{script}", taxonomy="mindguard-v1")) as crisis_filter:
+        assert "severe-danger-to-life" in crisis_filter.rules_left_out
+    with open_filter(FilterSpec()) as crisis_filter:
+        assert crisis_filter.rules_left_out == ()
+
+
+@pytest.mark.parametrize(
+    "url", ["localhost:8080/v1", "junk", "ftp://127.0.0.1/v1", "http://", "http://127.0.0.1:99999/v1"]
+)
+def test_an_address_that_cannot_be_one_is_refused_at_once(url):
+    """A forgotten scheme is a wrong setting, not an outage for every message."""
+    with pytest.raises(ConfigurationError, match="base_url"):
+        open_filter(FilterSpec(backend="openai:m", base_url=url))

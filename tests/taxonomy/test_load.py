@@ -39,8 +39,9 @@ def test_unreviewed_pages_do_not_claim_a_reviewer(name):
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    target = tmp_path / "mine"
+    target = tmp_path / "mine-v1"
     shutil.copytree(find("categories", "mindguard-v1"), target)
+    edit(target / "taxonomy.yaml", id="mine-v1")
     return target
 
 
@@ -65,6 +66,7 @@ def test_a_folder_of_ones_own_loads_by_path(copy):
         ("harm_to_others.yaml", {"id": "other_name"}, "file name"),
         ("harm_to_others.yaml", {"severity": {"mild": {"definition": "x"}}}, "severity lacks"),
         ("harm_to_others.yaml", {"short": "x" * 201}, "short"),
+        ("taxonomy.yaml", {"id": "mindguard-v1"}, "folder"),
         ("taxonomy.yaml", {"categories": ["harm_to_others"]}, "does not list self_harm_risk"),
         ("taxonomy.yaml", {"categories": ["harm_to_others", "self_harm_risk", "absent"]}, "absent"),
         ("taxonomy.yaml", {"categories": "all"}, "list of ids"),
@@ -92,7 +94,15 @@ def test_an_unknown_name_lists_the_known_ones():
         load_taxonomy("clinical-v9")
 
 
-def test_a_name_cannot_lead_out_of_the_folder():
-    """A name from a policy file is no way to read other files."""
-    with pytest.raises(AssetError, match="outside"):
-        load_taxonomy("a/../../prompts")
+def test_a_folder_in_the_current_one_is_found_by_its_name(copy, monkeypatch):
+    """No dot is needed before the name of a folder that is there; a bundled name goes first."""
+    monkeypatch.chdir(copy.parent)
+    assert load_taxonomy("mine-v1").id == "mine-v1"
+    shutil.copytree(copy, copy.parent / "clinical-v1")
+    assert len(load_taxonomy("clinical-v1").ids) == 8
+
+
+def test_a_path_that_is_not_there_is_called_a_path():
+    """No list of bundled names for somebody who gave a file."""
+    with pytest.raises(AssetError, match="no file or folder"):
+        load_taxonomy("./absent-v1")
