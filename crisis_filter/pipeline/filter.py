@@ -9,7 +9,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from types import TracebackType
 from typing import Any, Self
 
@@ -117,10 +117,7 @@ class CrisisFilter:
                         reading = asyncio.create_task(feed.take())
         finally:
             feed.stop()
-            unfinished = [*pending, *([reading] if reading is not None else [])]
-            for task in unfinished:
-                task.cancel()
-            await asyncio.gather(*unfinished, return_exceptions=True)
+            await _end([*pending, *([reading] if reading is not None else [])])
         if trouble is not None:
             raise trouble
 
@@ -167,6 +164,17 @@ class CrisisFilter:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
+    """Cancel tasks and wait for them."""
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        await asyncio.wait(tasks)
+    for task in tasks:
+        if not task.cancelled():
+            task.exception()  # read, so that the loop does not complain that nobody did
 
 
 def _taken(reading: asyncio.Task[Message | None]) -> tuple[Message | None, Exception | None]:
