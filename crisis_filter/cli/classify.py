@@ -6,7 +6,7 @@ import asyncio
 import signal
 import sys
 from collections import deque
-from contextlib import ExitStack, aclosing, contextmanager
+from contextlib import ExitStack, aclosing, contextmanager, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -32,7 +32,7 @@ from crisis_filter.cli.options import (
 from crisis_filter.cli.progress import ProgressLine
 from crisis_filter.cli.show import BEGINNING, AssessmentTable, stdout_console
 from crisis_filter.cli.tally import Tally, reading_lines
-from crisis_filter.cli.trouble import INTERNAL, INTERRUPTED, say, told
+from crisis_filter.cli.trouble import INTERNAL, Stopped, putting_out, say, status_of, told
 from crisis_filter.errors import InputError
 from crisis_filter.tables.flat import json_line
 from crisis_filter.tables.reading import STDIN
@@ -121,7 +121,7 @@ def classify(
 ) -> None:
     """Say of each message whether somebody is in a crisis, of which kind, and who must look how soon.
 
-    Exit status: 0 ok; 2 bad input; 3 messages are undetermined, and not for being empty; 5 configuration; 130 stopped.
+    Exit status: 0 ok; 2 bad input; 3 messages are undetermined, and not for being empty; 5 configuration; 130, 143, 129 stopped.
     """
     with told():
         options = ReadOptions(format_name, text_column, id_column, locale)
@@ -129,6 +129,7 @@ def classify(
         tally = Tally()
         console = stdout_console()
         with ExitStack() as stack:
+            stack.enter_context(_interruptible())
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
@@ -140,18 +141,22 @@ def classify(
             bar = ProgressLine(shown=not quiet and not (as_json and sys.stdout.isatty()))
             run = _Run(sources, tally, limit, concurrency, outlets, stack.enter_context(bar), deque())
             try:
-                with _interruptible():
-                    asyncio.run(run.go(crisis_filter))
+                asyncio.run(run.go(crisis_filter))
             except BaseException as error:
-                bar.__exit__()
-                if table:
-                    table.show()
-                _interrupted(error, tally, output)
+                with suppress(OSError):  # the terminal may be what has gone
+                    bar.__exit__()
+                try:
+                    if table:
+                        with putting_out():
+                            table.show()
+                finally:
+                    _interrupted(error, tally, output)
                 raise
-        if table:
-            table.show()
-        if not quiet:
-            _summarise(tally, sources, None if as_json else console)
+        with putting_out():
+            if table:
+                table.show()
+            if not quiet:
+                _summarise(tally, sources, None if as_json else console)
         if run.waiting:
             say(
                 f"crisis-filter: a bug of ours: {len(run.waiting)} messages got no assessment. Please report this line."
@@ -166,15 +171,16 @@ def classify(
 def _arguments(given: list[str] | None) -> list[str]:
     if given:
         return given
-    if sys.stdin.isatty():
+    if sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to read: name a file, - for the standard input, or give the message itself")
     return [STDIN]
 
 
 def _print_line(assessment: Assessment, _: str) -> None:
     """A whole line at a time, at once: whoever reads along or kills the run finds no half of one."""
-    sys.stdout.buffer.write(json_line(assessment))
-    sys.stdout.buffer.flush()
+    with putting_out():
+        sys.stdout.buffer.write(json_line(assessment))
+        sys.stdout.buffer.flush()
 
 
 def _writing(stack: ExitStack, output: Path, sources: Inputs, *, force: bool) -> Callable[[Assessment, str], None]:
@@ -186,16 +192,23 @@ def _writing(stack: ExitStack, output: Path, sources: Inputs, *, force: bool) ->
 
 @contextmanager
 def _interruptible() -> Iterator[None]:
-    """Let Ctrl-C end the run at once, where cancelling its task would wait for what is being computed."""
+    """Let a signal end the run at once, where cancelling its task would wait for what is being computed."""
 
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
+    def interrupt(number: int, _: object) -> NoReturn:
+        # A terminal that closes may hang up twice; the second must not end the putting away.
+        for name in others:
+            signal.signal(name, signal.SIG_IGN)
+        raise Stopped(number)
 
-    before = signal.signal(signal.SIGINT, interrupt)
+    hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+    # What is ignored stays so: that is how `nohup` works.
+    others = [n for n in {signal.SIGTERM, hang_up} if signal.getsignal(n) is not signal.SIG_IGN]
+    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, *others)}
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, before)
+        for name, handler in before.items():
+            signal.signal(name, handler)
 
 
 def _interrupted(error: BaseException, tally: Tally, output: Path | None) -> None:
@@ -207,7 +220,7 @@ def _interrupted(error: BaseException, tally: Tally, output: Path | None) -> Non
     if output is not None and tally.total:
         say(f"what was done is in {output}.partial")
     if isinstance(error, KeyboardInterrupt):
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(status_of(error)) from None
 
 
 def _summarise(tally: Tally, sources: Inputs, console: Console | None) -> None:

@@ -26,12 +26,12 @@ from crisis_filter.cli.options import (
 from crisis_filter.cli.portrait import portray
 from crisis_filter.cli.show import stdout_console
 from crisis_filter.cli.tally import Tally
-from crisis_filter.cli.trouble import say, told
+from crisis_filter.cli.trouble import putting_out, say, told
 from crisis_filter.errors import InputError
 from crisis_filter.schema import Message
 from crisis_filter.tables.flat import json_line
 from crisis_filter.tables.lines import MAX_LINE_CHARS
-from crisis_filter.tables.reading import STDIN, read_messages
+from crisis_filter.tables.reading import STDIN, STDIN_CLOSED, read_messages
 
 if TYPE_CHECKING:
     from crisis_filter.pipeline.filter import CrisisFilter
@@ -63,11 +63,12 @@ def explain(
         message = _message(source, message_id, options, text_only=as_text)
         crisis_filter = opened(backend, base_url, policy, taxonomy, timeout)
         assessment = asyncio.run(_assess(crisis_filter, message))
-        if as_json:
-            sys.stdout.buffer.write(json_line(assessment))
-            sys.stdout.buffer.flush()
-        else:
-            portray(assessment, message, stdout_console())
+        with putting_out():
+            if as_json:
+                sys.stdout.buffer.write(json_line(assessment))
+                sys.stdout.buffer.flush()
+            else:
+                portray(assessment, message, stdout_console())
         tally = Tally()
         tally.add(assessment)
         cause = tally.shared_cause()
@@ -113,7 +114,12 @@ def _found(path: str, wanted: str, options: ReadOptions) -> Message:
 
 def _whole(locale: str | None) -> Message:
     """All of the standard input as one message, without its last line ending."""
-    raw = sys.stdin.buffer.read(MAX_LINE_CHARS + 1)
+    if sys.stdin is None:
+        raise InputError(STDIN_CLOSED)
+    try:
+        raw = sys.stdin.buffer.read(MAX_LINE_CHARS + 1)
+    except OSError as error:
+        raise InputError(f"standard input: cannot be read: {error.strerror}") from None
     if len(raw) > MAX_LINE_CHARS:
         return Message(id="stdin", text="", locale=locale, unreadable=True)
     text = raw.decode("utf-8-sig", "surrogateescape").removesuffix("\n").removesuffix("\r")

@@ -6,6 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from crisis_filter.cli.trouble import say
+from crisis_filter.errors import ConfigurationError
+
 if TYPE_CHECKING:
     from crisis_filter.pipeline.filter import CrisisFilter
 
@@ -76,9 +79,15 @@ def opened(
         ConfigurationError: what they describe cannot be opened.
     """
     # The pipeline loads what `--help` and `--version` do without.
-    from crisis_filter.pipeline.spec import open_filter
+    from crisis_filter.pipeline.spec import LOCAL, open_filter
     from crisis_filter.settings import filter_spec
 
-    return open_filter(
-        filter_spec(backend=backend, base_url=base_url, policy=policy, taxonomy=taxonomy, deadline_s=timeout)
-    )
+    spec = filter_spec(backend=backend, base_url=base_url, policy=policy, taxonomy=taxonomy, deadline_s=timeout)
+    if base_url is not None and spec.backend == LOCAL:
+        raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
+    crisis_filter = open_filter(spec)
+    left_out = crisis_filter.rules_left_out
+    if left_out:
+        name = crisis_filter.policy.id
+        say(f"policy {name} was written for another taxonomy; rules left out: {', '.join(left_out)}")
+    return crisis_filter

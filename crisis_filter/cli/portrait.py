@@ -8,7 +8,7 @@ from rich.padding import Padding
 from rich.text import Text
 
 from crisis_filter.cli.show import category_words, outcome_text, plain
-from crisis_filter.cli.wording import FAULTS, SCORE_SOURCES, counted
+from crisis_filter.cli.wording import SCORE_SOURCES, counted, fault_words
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +35,7 @@ def portray(assessment: Assessment, message: Message, console: Console) -> None:
     _stages(assessment, console)
     if assessment.fault is not None:
         _part(console, f"Fault: {assessment.fault.value}")
-        words = FAULTS[assessment.fault]
+        words = fault_words(assessment.fault, (assessment.provenance.detector,))
         detail = f" What was seen: {assessment.fault_detail}." if assessment.fault_detail else ""
         _line(console, f"{words.meaning}{detail} {words.advice}")
     if assessment.flags:

@@ -26,12 +26,20 @@ _ACTIVE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u20
 _SPACE = re.compile(r"\s+")
 
 
+class _PipeConsole(Console):
+    """A console that lets a closed pipe be told like any other, where Rich ends the program with 1."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise again what Rich has caught."""
+        raise BrokenPipeError from None
+
+
 def stdout_console() -> Console:
     """A console on the standard output that shows `?` for what the terminal cannot encode."""
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
         reconfigure(errors="replace")
-    return Console(file=sys.stdout, highlight=False, markup=False, emoji=False)
+    return _PipeConsole(file=sys.stdout, highlight=False, markup=False, emoji=False)
 
 
 def plain(text: str) -> str:

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from crisis_filter.cli.trouble import BAD_INPUT, OK, UNDETERMINED
-from crisis_filter.cli.wording import FAULTS, OUTCOMES, SHARED_CAUSES, counted
+from crisis_filter.cli.wording import OUTCOMES, SHARED_CAUSES, counted, fault_words
 from crisis_filter.schema import Fault
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class Tally:
         if fault not in SHARED_CAUSES:
             return None
         detail = f" ({next(iter(self._details))})" if len(self._details) == 1 and "" not in self._details else ""
-        words = FAULTS[fault]
+        words = fault_words(fault, self.detectors)
         which = "the message" if self.total == 1 else f"all {self.total:,} messages"
         return f"crisis-filter: {which} failed for one cause, {fault.value}{detail}. {words.meaning} {words.advice}"
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 import typer
 
@@ -25,9 +25,41 @@ PIPE_CLOSED = 141
 """What a shell shows for a program that a closed pipe ended."""
 
 
+class Stopped(KeyboardInterrupt):
+    """A signal asks the run to end.
+
+    Args:
+        number: the signal; the exit status is 128 more, as a shell shows it.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self.status = 128 + number
+
+
 def say(line: str) -> None:
-    """One line of talk on the standard error."""
-    typer.echo(line, err=True)
+    """One line of talk on the standard error; nothing where that is gone, as after a terminal has hung up."""
+    try:
+        typer.echo(line, err=True)
+    except OSError:
+        _forget(sys.stderr)
+
+
+@contextmanager
+def putting_out() -> Iterator[None]:
+    """Around what writes to the standard output.
+
+    Raises:
+        ConfigurationError: it does not take it, as on a full disk.
+        BrokenPipeError: whoever read it stopped reading.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _forget(sys.stdout)
+        raise ConfigurationError(f"the output cannot be written: {error.strerror}") from None
 
 
 @contextmanager
@@ -38,11 +70,11 @@ def told() -> Iterator[None]:
     except typer.Exit:
         raise
     except BrokenPipeError:
-        _forget_stdout()
+        _forget(sys.stdout)
         raise typer.Exit(PIPE_CLOSED) from None
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as error:
         say("stopped")
-        raise typer.Exit(INTERRUPTED) from None
+        raise typer.Exit(status_of(error)) from None
     except ConfigurationError as error:
         say(f"crisis-filter: {error}")
         raise typer.Exit(CONFIGURATION) from None
@@ -57,6 +89,11 @@ def told() -> Iterator[None]:
         raise typer.Exit(INTERNAL) from None
 
 
+def status_of(stop: KeyboardInterrupt) -> int:
+    """The exit status of a run that a signal ended."""
+    return stop.status if isinstance(stop, Stopped) else INTERRUPTED
+
+
 def _place(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
@@ -64,12 +101,10 @@ def _place(error: BaseException) -> str:
     return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "unknown"
 
 
-def _forget_stdout() -> None:
-    """Point the standard output at nothing, or the interpreter complains about the closed pipe as it exits."""
-    try:
-        number = sys.stdout.fileno()
-    except (OSError, ValueError):
-        return
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, number)
-    os.close(nothing)
+def _forget(stream: TextIO) -> None:
+    """Point a stream at nothing, or the interpreter complains about what it still holds as it exits."""
+    with suppress(OSError, ValueError):
+        number = stream.fileno()
+        nothing = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nothing, number)
+        os.close(nothing)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import typer
 from typer.core import TyperGroup
+
+from crisis_filter.cli.trouble import CONFIGURATION, PIPE_CLOSED, putting_out, say, told
+from crisis_filter.errors import ConfigurationError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -46,7 +50,8 @@ class Commands(TyperGroup):
     @contextmanager
     def _discreet(self) -> Iterator[None]:
         try:
-            yield
+            with _shown():
+                yield
         except _UsageError as error:
             options = {
                 o for c in (self, *self.commands.values()) for p in c.params for o in (*p.opts, *p.secondary_opts)
@@ -55,6 +60,28 @@ class Commands(TyperGroup):
             if words is None:
                 raise
             raise Misuse(words, getattr(error, "ctx", None)) from None
+
+
+@contextmanager
+def _shown() -> Iterator[None]:
+    """Around what shows help or the version, outside of any command: its output may not be taken either."""
+    if sys.stdout is None:
+        # A file that is opened later would get the number of the standard output, and what others print there.
+        say("crisis-filter: the output cannot be written: the standard output is closed. /dev/null takes it")
+        raise typer.Exit(CONFIGURATION)
+    try:
+        with putting_out():
+            yield
+    except ConfigurationError as error:
+        say(f"crisis-filter: {error}")
+        raise typer.Exit(CONFIGURATION) from None
+    except BrokenPipeError:
+        with told():
+            raise
+    except SystemExit as error:
+        if isinstance(error.__context__, BrokenPipeError):  # Rich has seen it first
+            raise typer.Exit(PIPE_CLOSED) from None
+        raise
 
 
 def _words(error: Any, options: set[str]) -> str | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from crisis_filter.schema import Fault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from crisis_filter.schema import Outcome, ScoreSource
 
 OUTCOMES: dict[Outcome, str] = {"crisis": "crisis", "undetermined": "undetermined", "no_crisis": "not crisis"}
@@ -85,6 +87,30 @@ FAULTS: dict[Fault, FaultWords] = {
     Fault.INJECTION_SUSPECTED: FaultWords("The message tries to steer the model that judges it.", _PERSON),
     Fault.MAY_NOT_CLEAR: FaultWords("The detector that answered may raise an alarm but not clear a message.", _PERSON),
 }
+
+_NO_ANSWER = {
+    "scripted": FaultWords(
+        "The script has no answer for the message.", "Add one to the file that --backend scripted:FILE names."
+    ),
+    "recorded": FaultWords(
+        "The recording has no answer for the message.",
+        "Record again: the message, the prompts, the taxonomy or the model are others than those recorded.",
+    ),
+}
+
+
+def fault_words(fault: Fault, detectors: Iterable[str]) -> FaultWords:
+    """The words for a fault.
+
+    Args:
+        fault: what happened.
+        detectors: names of those that judged; where it was a file of answers, no server is to blame.
+    """
+    names = set(detectors)
+    if fault is Fault.MISCONFIGURED and len(names) == 1:
+        return _NO_ANSWER.get(names.pop(), FAULTS[fault])
+    return FAULTS[fault]
+
 
 SHARED_CAUSES = frozenset(
     {

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from crisis_filter.errors import InputError
-from crisis_filter.tables.formats import id_column, text_column
+from crisis_filter.tables.formats import id_column, text_candidates, text_column
 from crisis_filter.tables.lines import MAX_LINE_CHARS, Line
 from crisis_filter.tables.plain import TOO_LONG
 from crisis_filter.tables.rows import Row, repaired_text
@@ -144,6 +144,25 @@ def _likely(record: tuple[str, ...], line: tuple[str, ...], id_at: int) -> bool:
     return len(other.split()) == 1 and (other.isdecimal() or not mine.isdecimal())
 
 
+def _refuse_other_layout(names: tuple[str, ...], source: str) -> None:
+    """Say what a header without a column for the text looks like, where that can be told.
+
+    Raises:
+        InputError: it is UTF-16, or parted by something else.
+    """
+    if any("\0" in name for name in names):
+        raise InputError(f"{source}: looks like UTF-16 without a mark: save it as UTF-8")
+    if len(names) != 1:
+        return
+    if ";" in names[0]:
+        raise InputError(
+            f"{source}: the fields seem to be parted by ';': save the file with commas, or as JSON Lines. "
+            "If the first line is a message and no header, add --format text"
+        )
+    if "\t" in names[0]:
+        raise InputError(f"{source}: the fields seem to be parted by tabs: add --format tsv")
+
+
 def delimited_rows(
     lines: Iterator[Line],
     *,
@@ -171,6 +190,8 @@ def delimited_rows(
     if first is None or first.values is None:
         raise InputError(f"{source}: there is no header line. Name the columns in the first line, or add --format text")
     names = tuple(repaired_text(name)[0] for name in first.values)
+    if not text_candidates(names, text_name):
+        _refuse_other_layout(names, source)
     text_at = names.index(text_column(names, text_name, source))
     id_key = id_column(names, id_name, source)
     header = _Header(len(names), text_at, names.index(id_key) if id_key is not None else None)

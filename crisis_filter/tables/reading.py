@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 STDIN = "-"
+STDIN_CLOSED = "the standard input is closed: name a file, or give the message itself"
 _UNREADABLE_KEPT = 5
 
 
@@ -68,6 +69,12 @@ class MessageReader:
         return self
 
     def __next__(self) -> Message:
+        try:
+            return self._next()
+        except OSError as error:
+            raise InputError(f"{self._label}: cannot be read: {error.strerror}") from None
+
+    def _next(self) -> Message:
         for row in self._rows:
             if row is None:
                 self._report = replace(self._report, blank=self._report.blank + 1)
@@ -186,7 +193,10 @@ def read_messages(
         except OSError as error:
             raise InputError(f"{source}: cannot be opened: {error.strerror}") from None
         stem, total = file.stem, file.stat().st_size
-    lines = Lines(stream)
+    try:
+        lines = Lines(stream)
+    except OSError as error:
+        raise InputError(f"{source}: cannot be read: {error.strerror}") from None
     return MessageReader(
         _rows(kind, lines, text_column, id_column, source),
         label=label or stem,
@@ -212,6 +222,8 @@ def _standard_input() -> BinaryIO:
 
     A thread that waits for input in the buffer holds its lock, and the interpreter cannot end before it has that.
     """
+    if sys.stdin is None:
+        raise InputError(STDIN_CLOSED)
     buffer = sys.stdin.buffer
     raw: BinaryIO = getattr(buffer, "raw", buffer)
     return raw

@@ -157,14 +157,14 @@ class AssessmentWriter:
                 self._temporary.replace(self.path)
                 self._sync_folder()
                 return
-        except InputError:
-            self._keep()
-            raise
         except OSError as trouble:
             self._keep()
             if kind is None:
                 raise self._trouble(trouble) from None
             return
+        except BaseException:  # a file of that name by now, or a signal
+            self._keep()
+            raise
         self._keep()
 
     def _keep(self) -> None:

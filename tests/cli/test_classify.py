@@ -363,6 +363,121 @@ def test_a_closed_pipe_ends_quietly(start: Callable[..., subprocess.Popen[bytes]
     assert (process.returncode, err) == (141, b"")
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_other_signals(number: int, start: Callable[..., subprocess.Popen[bytes]], tmp_path: Path) -> None:
+    """SIGTERM and SIGHUP end a run as Ctrl-C does: the count is told, what was done is kept, the status is theirs."""
+    output = tmp_path / "out.jsonl"
+    process = start("classify", "-", "--json", "--output", str(output))
+    assert process.stdin is not None
+    process.stdin.write(b"a fine day\n" * 3)
+    process.stdin.flush()
+    lines_of(process, 3)
+    process.send_signal(number)
+    status = process.wait(timeout=20)
+    _, err = process.communicate()
+    assert status == 128 + number
+    told = err.decode()
+    assert re.match(r"not finished: [23] messages: 0 crisis", told)
+    assert told.endswith(f"what was done is in {output}.partial\n")
+    assert sorted(f.name for f in tmp_path.iterdir()) == ["out.jsonl.partial", "script.jsonl"]
+
+
+def test_hang_up_under_nohup(start: Callable[..., subprocess.Popen[bytes]]) -> None:
+    """A hang-up that the caller has set to be ignored does not end the run."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start("classify", "-", "--json", "--quiet")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert process.stdin is not None
+    process.stdin.write(b"a fine day\n")
+    process.stdin.flush()
+    lines_of(process, 1)
+    process.send_signal(signal.SIGHUP)
+    _, err = process.communicate(timeout=20)
+    assert (process.returncode, err) == (0, b"")
+
+
+def shell(line: str, script: str, table: str) -> tuple[int, str, str]:
+    """Runs the program from a shell line: `P` is the program, `T` a table, `B` the backend option."""
+    start = f'P="{sys.executable} -m crisis_filter"; T="{table}"; B="--backend {script}"; '
+    done = subprocess.run(["/bin/bash", "-c", start + line], capture_output=True, text=True, timeout=60, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@pytest.mark.parametrize(
+    "command",
+    ["classify $T $B --json -q", "classify $T $B", "explain $B --text x", "--help", "classify -h", "--version"],
+)
+def test_a_full_disk(command: str, script: str, table: str) -> None:
+    """An output that cannot be written is told in one line and is no bug of ours."""
+    status, _, err = shell(f"$P {command} >/dev/full", script, table)
+    assert err == "crisis-filter: the output cannot be written: No space left on device\n"
+    assert status == 5
+
+
+@pytest.mark.parametrize("command", ["classify $T $B --json", "classify $T $B -q", "explain $B --text x", "--help"])
+def test_a_closed_output(command: str, script: str, table: str) -> None:
+    """Without a standard output nothing is judged, and that is told."""
+    status, _, err = shell(f"$P {command} >&-", script, table)
+    assert err == "crisis-filter: the output cannot be written: the standard output is closed. /dev/null takes it\n"
+    assert status == 5
+
+
+@pytest.mark.parametrize("command", ["classify - $B", "classify $B", "explain - $B"])
+def test_a_closed_input(command: str, script: str, table: str) -> None:
+    """Without a standard input to read from the error is about the input."""
+    status, out, err = shell(f"$P {command} <&-", script, table)
+    assert err == "crisis-filter: the standard input is closed: name a file, or give the message itself\n"
+    assert (status, out) == (2, "")
+
+
+def test_an_input_that_cannot_be_read(script: str, table: str) -> None:
+    """An error of the system while reading is told as one of the input."""
+    status, _, err = shell("$P classify - $B 0>/dev/null", script, table)
+    assert err == "crisis-filter: standard input: cannot be read: Bad file descriptor\n"
+    assert status == 2
+
+
+@pytest.mark.parametrize("command", ["classify $T $B", "explain $B --text x", "--help", "classify --help", "--version"])
+def test_a_pipe_that_nobody_reads(command: str, script: str, table: str) -> None:
+    """What people are shown ends at a closed pipe as quietly as JSON Lines do, and with the same status."""
+    line = f"{{ sleep 0.3; $P {command}; }} > >(true)"
+    status, _, err = shell(line, script, table)
+    assert (status, err) == (141, "")
+
+
+def test_base_url_without_a_language_model(run: Callable, table: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address given for the embedded engine is refused; one in the environment is for other runs and is not."""
+    ran = run("classify", table, "--base-url", "http://127.0.0.1:1/v1", backend=False)
+    assert ran.err == "crisis-filter: --base-url needs a language model: add --backend openai:MODEL\n"
+    assert ran.status == 5
+    monkeypatch.setenv("CRISIS_FILTER_BASE_URL", "http://127.0.0.1:1/v1")
+    assert run("classify", table, "--quiet", backend=False).status == 0
+
+
+def test_rules_left_out(run: Callable, table: str) -> None:
+    """A policy that another taxonomy robs of rules is told of, also with `--quiet`; with its own there is no such line."""
+    ran = run("classify", table, "--quiet", "--json", "--taxonomy", "mindguard-v1")
+    first, *_ = ran.err.splitlines()
+    assert re.fullmatch(r"policy default was written for another taxonomy; rules left out: [\w-]+(, [\w-]+)*", first)
+    assert ran.err.count("rules left out") == 1
+    assert "rules left out" not in run("classify", table, "--quiet", "--json").err
+
+
+def test_a_script_without_an_answer(run: Callable, tmp_path: Path) -> None:
+    """Where a file of answers lacks one, the advice is about the file and not about a server."""
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text('{"when": "nothing of the kind", "answer": {}}\n', encoding="utf-8")
+    backend = ("--backend", f"scripted:{empty}")
+    told = run("classify", "--text", "a", "b", "--json", "--quiet", *backend, backend=False).err
+    shown = " ".join(run("explain", "--text", "a", *backend, backend=False).out.split())
+    for words in (told, shown):
+        assert "The script has no answer for the message." in words
+        assert "server" not in words
+
+
 def test_progress_on_a_terminal(table: str, script: str) -> None:
     """Where the standard error is a terminal a line tells counts and rate; with `--quiet` there is none."""
 

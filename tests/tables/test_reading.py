@@ -376,3 +376,25 @@ def test_stray_quotes_lose_no_words(lines: list[tuple[str, str]]) -> None:
     messages, _ = stdin(b"text\n" + body.encode(), format="csv")
     everything = "\n".join(m.text for m in messages)
     assert [n for n in range(len(lines)) if f"word{n}." not in everything] == []
+
+
+@pytest.mark.parametrize(
+    ("data", "words"),
+    [
+        (b"id;text\n1;hello\n", "parted by ';': save the file with commas, or as JSON Lines"),
+        (b'"id";"text"\n"1";"hello"\n', "parted by ';': save the file with commas, or as JSON Lines"),
+        (b"id\ttext\n1\thello\n", "parted by tabs: add --format tsv"),
+        ("id,text\n1,hello\n".encode("utf-16-le"), "looks like UTF-16 without a mark: save it as UTF-8"),
+        ("id,text\n1,hello\n".encode("utf-16-be"), "looks like UTF-16 without a mark: save it as UTF-8"),
+    ],
+)
+def test_a_layout_that_is_another(data: bytes, words: str) -> None:
+    """A header that cannot be used is told by what it looks like."""
+    with pytest.raises(InputError, match=words):
+        stdin(data, format="csv")
+
+
+def test_a_semicolon_in_a_header_that_can_be_used() -> None:
+    """A semicolon in the name of a column is no trouble where the column for the text is known."""
+    messages, _ = stdin(b"why; text\nhello\n", format="csv", text_column="why; text")
+    assert [m.text for m in messages] == ["hello"]
