@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-import signal
 import sys
 from collections import deque
-from contextlib import ExitStack, aclosing, contextmanager, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -31,8 +29,9 @@ from crisis_filter.cli.options import (
 )
 from crisis_filter.cli.progress import ProgressLine
 from crisis_filter.cli.show import BEGINNING, AssessmentTable, stdout_console
+from crisis_filter.cli.stopping import Stopper
 from crisis_filter.cli.tally import Tally, reading_lines
-from crisis_filter.cli.trouble import INTERNAL, Stopped, putting_out, say, status_of, told
+from crisis_filter.cli.trouble import INTERNAL, putting_out, say, status_of, told
 from crisis_filter.errors import InputError
 from crisis_filter.tables.flat import json_line
 from crisis_filter.tables.reading import STDIN
@@ -129,7 +128,8 @@ def classify(
         tally = Tally()
         console = stdout_console()
         with ExitStack() as stack:
-            stack.enter_context(_interruptible())
+            stopper = Stopper()
+            stack.enter_context(stopper.watching())
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
@@ -141,7 +141,7 @@ def classify(
             bar = ProgressLine(shown=not quiet and not (as_json and sys.stdout.isatty()))
             run = _Run(sources, tally, limit, concurrency, outlets, stack.enter_context(bar), deque())
             try:
-                asyncio.run(run.go(crisis_filter))
+                stopper.run(run.go(crisis_filter))
             except BaseException as error:
                 with suppress(OSError):  # the terminal may be what has gone
                     bar.__exit__()
@@ -188,27 +188,6 @@ def _writing(stack: ExitStack, output: Path, sources: Inputs, *, force: bool) ->
         raise InputError(f"{output}: is an input too; choose another name for the output")
     writer = stack.enter_context(AssessmentWriter(output, force=force))
     return lambda assessment, _: writer.write(assessment)
-
-
-@contextmanager
-def _interruptible() -> Iterator[None]:
-    """Let a signal end the run at once, where cancelling its task would wait for what is being computed."""
-
-    def interrupt(number: int, _: object) -> NoReturn:
-        # A terminal that closes may hang up twice; the second must not end the putting away.
-        for name in others:
-            signal.signal(name, signal.SIG_IGN)
-        raise Stopped(number)
-
-    hang_up = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
-    # What is ignored stays so: that is how `nohup` works.
-    others = [n for n in {signal.SIGTERM, hang_up} if signal.getsignal(n) is not signal.SIG_IGN]
-    before = {name: signal.signal(name, interrupt) for name in (signal.SIGINT, *others)}
-    try:
-        yield
-    finally:
-        for name, handler in before.items():
-            signal.signal(name, handler)
 
 
 def _interrupted(error: BaseException, tally: Tally, output: Path | None) -> None:
