@@ -1,4 +1,4 @@
-"""Canonical views of a text: the raw one, a normalised one when it says something else, and overlapping chunks.
+"""Canonical views of a text: the raw one, and a normalised one when it says something else.
 
 A word can be hidden from a reader of code points and stay plain to a reader of glyphs: a soft hyphen inside it, fullwidth
 letters, tag characters. So both views are judged and the higher risk wins. Every view keeps a map back to the raw text,
@@ -11,21 +11,16 @@ clusters of UAX #29, NFKC of UAX #15.
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Literal
 
 import regex
-
-from crisis_filter.schema import Evidence
 
 ViewName = Literal["raw", "normalised"]
 
 # A run of plain ASCII needs no folding; its last letter is left out when something that may combine with it follows.
 _CLUSTER = regex.compile(r"(?P<plain>[\t\n\r -~]+(?![^\x00-\x7f]))|\X")
-_FOREIGN = regex.compile(r"(?!\p{Latin})\p{L}")
-_RUN_TOGETHER = regex.compile(r"[^\W_]{41,}")
 _HIDDEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|\u2800|\ufeff")
 _EMOJI = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}|\p{Emoji_Modifier}|\u20e3")
 _TAG_ASCII = range(0xE0020, 0xE007F)
@@ -82,16 +77,6 @@ def mended(text: str) -> str:
     return regex.sub(r"[\ud800-\udfff]", "\ufffd", text)
 
 
-def beyond_latin(text: str) -> int:
-    """How many letters are of another script than Latin."""
-    return len(_FOREIGN.findall(text))
-
-
-def runs_together(text: str) -> bool:
-    """Whether somewhere more than 40 letters stand without a break, as in words written without spaces."""
-    return _RUN_TOGETHER.search(text) is not None
-
-
 def normalise(text: str, *, casefold: bool = False) -> View:
     """The normalised view.
 
@@ -139,71 +124,3 @@ def views(text: str) -> tuple[View, ...]:
     raw = View("raw", text, spots, tuple(i + 1 for i in spots))
     plain = " ".join(unicodedata.normalize("NFC", text).translate(_COSMETIC).split())
     return (raw,) if plain == unicodedata.normalize("NFC", normal.text) else (raw, normal)
-
-
-def chunks(text: str, *, size: int, overlap: int) -> tuple[str, ...]:
-    """Cut a long text into overlapping pieces that together hold every code point.
-
-    Args:
-        text: any text.
-        size: most code points in a piece; at least 1.
-        overlap: code points that neighbours share; from 0 to below `size`.
-
-    Returns:
-        `(text,)` when it fits, else pieces in order, cut at white space where one is near.
-
-    Raises:
-        ValueError: when `size` and `overlap` don't allow progress.
-    """
-    if not 0 <= overlap < size:
-        raise ValueError("overlap must be at least 0 and below size")
-    pieces: list[str] = []
-    start = 0
-    while start + size < len(text):
-        end = start + size
-        # A cut at a space must still leave progress beyond the overlap.
-        space = max(text.rfind(" ", start + overlap + 1, end), text.rfind("\n", start + overlap + 1, end))
-        if space > start + (overlap + size) // 2:
-            end = space
-        pieces.append(text[start:end])
-        start = end - overlap
-    pieces.append(text[start:])
-    return tuple(pieces)
-
-
-class QuoteFinder:
-    """Looks quotes up in one raw text, forgiving case, white space and what `normalise` folds.
-
-    Args:
-        text: the raw text; folded once, at the first look-up.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._text = text
-
-    @cached_property
-    def _folded(self) -> View:
-        return normalise(self._text, casefold=True)
-
-    def find(self, quotes: Iterable[str]) -> tuple[tuple[Evidence, ...], int]:
-        """Look quotes up.
-
-        Args:
-            quotes: as a model gave them; empty ones and repeats are ignored and not counted as dropped.
-
-        Returns:
-            The evidence found, ordered by place, and how many quotes occur nowhere (law 5: dropped and counted).
-        """
-        found: dict[tuple[int, int], Evidence] = {}
-        dropped = 0
-        for quote in dict.fromkeys(quotes):
-            wanted = normalise(quote, casefold=True).text.strip(" \"'")
-            if not wanted:
-                continue
-            at = self._folded.text.find(wanted)
-            if at < 0:
-                dropped += 1
-                continue
-            start, end = self._folded.starts[at], self._folded.ends[at + len(wanted) - 1]
-            found[start, end] = Evidence(quote=self._text[start:end], start=start, end=end)
-        return tuple(found[key] for key in sorted(found)), dropped
