@@ -1,34 +1,28 @@
-"""Canonical views of a text: the raw one, and a normalised one when it says something else.
+"""Canonical views of a text: the raw one, and others where a reader may see something else in it.
 
 A word can be hidden from a reader of code points and stay plain to a reader of glyphs: a soft hyphen inside it, fullwidth
-letters, tag characters. So both views are judged and the higher risk wins. Every view keeps a map back to the raw text,
-because evidence is reported in raw offsets.
-
-Unicode properties: Default_Ignorable_Code_Point and Bidi_Control of the Unicode Character Database (UAX #44), grapheme
-clusters of UAX #29, NFKC of UAX #15.
+letters, tag characters, letters of another script. So every view is judged and the highest risk wins. Every view keeps a
+map back to the raw text, because evidence is reported in raw offsets.
 """
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
 
 import regex
 
-ViewName = Literal["raw", "normalised"]
+from crisis_filter.text.clusters import clusters
+from crisis_filter.text.confusables import unmasked
+from crisis_filter.text.enclosed import bared
+from crisis_filter.text.spelled import joined
+from crisis_filter.text.turned import displayed, turned_back
 
-# A run of plain ASCII needs no folding; its last letter is left out when something that may combine with it follows.
-_CLUSTER = regex.compile(r"(?P<plain>[\t\n\r -~]+(?![^\x00-\x7f]))|\X")
-_HIDDEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|\u2800|\ufeff")
-_EMOJI = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}|\p{Emoji_Modifier}|\u20e3")
-_TAG_ASCII = range(0xE0020, 0xE007F)
-_TAG_OFFSET = 0xE0000
-# Typing software puts these in unasked, so on their own they are no reason to judge a text twice.
-_COSMETIC = {ord(a): b for a, b in zip("‘’‚‛“”„‟–—‐‑´`", "''''\"\"\"\"----''", strict=True)} | {ord("…"): "..."}
-# Marks beyond this many in one cluster are decoration laid over the letters, which no written language needs.
-_MARKS_KEPT = 2
+ViewName = Literal["raw", "normalised", "displayed"]
+
+_SPACES = regex.compile(r"\s+")
+_PLAIN = regex.compile(r"[\t\n\r -~]*+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,38 +32,76 @@ class View:
     name: ViewName
     text: str = field(repr=False)
     starts: tuple[int, ...] = field(repr=False)
-    """For each code point of `text`, the raw offset where its source begins."""
+    """For each code point of `text`, the raw offset where its source begins. Falling where letters were turned back."""
     ends: tuple[int, ...] = field(repr=False)
     """For each code point of `text`, the raw offset after its source."""
 
-
-def _visible(cluster: str) -> str:
-    """The cluster as a reader sees it: tag characters spelled out, hidden code points gone, letters folded by NFKC."""
-    if _EMOJI.search(cluster):  # joiners and variation selectors are part of an emoji; tags are flags of regions
-        return cluster
-    spelled = "".join(chr(ord(c) - _TAG_OFFSET) if ord(c) in _TAG_ASCII else c for c in cluster)
-    folded = unicodedata.normalize("NFKC", _HIDDEN.sub("", spelled)).translate(_COSMETIC)
-    base = [c for c in folded if not unicodedata.combining(c)]
-    marks = len(folded) - len(base)
-    return folded if marks <= _MARKS_KEPT else unicodedata.normalize("NFC", "".join(base))
+    def source(self, start: int, end: int) -> tuple[int, int]:
+        """The stretch of the raw text that `text[start:end]` was made from; `start` below `end`."""
+        return min(self.starts[start:end]), max(self.ends[start:end])
 
 
-def _spelled_tags(cluster: str) -> str:
-    """Tag characters that ride on an emoji but spell no region flag, as ASCII; else nothing."""
-    if cluster.startswith("\U0001f3f4"):  # black flag: the only base a valid tag sequence has
-        return ""
-    return "".join(chr(ord(c) - _TAG_OFFSET) for c in cluster if ord(c) in _TAG_ASCII)
+class _Draft:
+    """A view in the making: a text, and for each of its code points where in the raw text it came from."""
 
+    def __init__(self, text: str) -> None:
+        self.disguised = False
+        if _PLAIN.fullmatch(text):
+            self.text = text
+            self.starts: list[int] = list(range(len(text)))
+            self.ends: list[int] = list(range(1, len(text) + 1))
+            return
+        pieces: list[str] = []
+        self.starts, self.ends = [], []
+        for seen, start, end, disguised in clusters(text):
+            pieces.append(seen)
+            self.disguised |= disguised
+            if len(seen) == end - start:  # one for one, where it can be: a run of plain text above all
+                self.starts.extend(range(start, end))
+                self.ends.extend(range(start + 1, end + 1))
+            else:
+                self.starts.extend([start] * len(seen))
+                self.ends.extend([end] * len(seen))
+        self.text = "".join(pieces)
 
-def _readings(match: regex.Match[str]) -> Iterator[tuple[str, int, int]]:
-    """What a reader sees of a cluster or of each letter of a plain run, with its place in the raw text."""
-    start, end = match.span()
-    plain = match.group("plain")
-    if plain is not None:
-        yield from ((letter, at, at + 1) for at, letter in enumerate(plain, start))
-        return
-    cluster = match.group()
-    yield _visible(cluster) + (_spelled_tags(cluster) if _EMOJI.search(cluster) else ""), start, end
+    def take(self, text: str, places: list[int]) -> None:
+        """Become another text, made from the code points at these places of the present one."""
+        self.text = text
+        self.starts = [self.starts[at] for at in places]
+        self.ends = [self.ends[at] for at in places]
+
+    def read_glyphs(self) -> None:
+        """Undo what hides words by the look, the turn or the spacing of their letters."""
+        for undo in (bared, turned_back, joined, unmasked):
+            if (change := undo(self.text)) is not None:
+                self.take(*change)
+                self.disguised = True
+
+    def tidy(self) -> None:
+        """One space for white space, none at the ends."""
+        text = " ".join(self.text.split())
+        if text == self.text:
+            return
+        start = len(self.text) - len(self.text.lstrip())
+        end = len(self.text.rstrip())
+        places: list[int] = []
+        for space in _SPACES.finditer(self.text, start, end):
+            places.extend(range(start, space.start() + 1))
+            start = space.end()
+        places.extend(range(start, end))
+        self.take(text, places)
+
+    def casefold(self) -> None:
+        """Fold case; one code point may become several."""
+        folded = self.text.casefold()
+        if len(folded) == len(self.text) and self.text.isascii():
+            self.text = folded
+            return
+        self.take(folded, [at for at, letter in enumerate(self.text) for _ in letter.casefold()])
+
+    def view(self, name: ViewName) -> View:
+        """The finished view."""
+        return View(name, self.text, tuple(self.starts), tuple(self.ends))
 
 
 def mended(text: str) -> str:
@@ -77,50 +109,74 @@ def mended(text: str) -> str:
     return regex.sub(r"[\ud800-\udfff]", "\ufffd", text)
 
 
-def normalise(text: str, *, casefold: bool = False) -> View:
+def normalise(text: str, *, casefold: bool = False, glyphs: bool = True) -> View:
     """The normalised view.
 
     Tag characters become the ASCII they shadow, default-ignorable and bidi and control code points go (joiners inside an
-    emoji stay), compatibility forms fold by NFKC, stacked marks go, white space becomes one space.
+    emoji stay), compatibility forms fold by NFKC, stacked and struck-through marks go, white space becomes one space.
+    Then words are read as they look: letters in boxes, turned letters, look-alikes of other scripts, letters set apart.
 
     Args:
         text: the raw text.
         casefold: also fold case, for looking a quote up.
+        glyphs: also read words as they look, which depends on the whole text; without it a piece of a text normalises to
+            a piece of the normalised text.
 
     Returns:
         A view whose text is empty when nothing visible was in `text`.
     """
-    out: list[str] = []
-    starts: list[int] = []
-    ends: list[int] = []
-    for match in _CLUSTER.finditer(text):
-        for seen, start, end in _readings(match):
-            for letter in seen.casefold() if casefold else seen:
-                char = " " if letter.isspace() else letter
-                if char == " " and (not out or out[-1] == " "):
-                    continue
-                out.append(char)
-                starts.append(start)
-                ends.append(end)
-    if out and out[-1] == " ":
-        for column in (out, starts, ends):
-            column.pop()
-    return View("normalised", "".join(out), tuple(starts), tuple(ends))
+    return _draft(text, casefold=casefold, glyphs=glyphs).view("normalised")
+
+
+def _draft(text: str, *, casefold: bool = False, glyphs: bool = True) -> _Draft:
+    draft = _Draft(text)
+    if glyphs:
+        draft.read_glyphs()
+    draft.tidy()
+    if casefold:
+        draft.casefold()
+    return draft
+
+
+def as_displayed(text: str, *, casefold: bool = False) -> View | None:
+    """The text in the order a screen shows it, normalised; `None` where no right-to-left override changes the order."""
+    change = displayed(text)
+    if change is None:
+        return None
+    shown, places = change
+    view = normalise(shown, casefold=casefold)
+    source: dict[tuple[int, int], tuple[int, int]] = {}
+    for start, end in zip(view.starts, view.ends, strict=True):
+        if (start, end) not in source:
+            source[start, end] = min(places[start:end]), max(places[start:end]) + 1
+    spans = [source[span] for span in zip(view.starts, view.ends, strict=True)]
+    return View("displayed", view.text, tuple(start for start, _ in spans), tuple(end for _, end in spans))
+
+
+def readings(text: str, *, casefold: bool) -> Iterator[View]:
+    """Every way `QuoteFinder` may look a quote up, the fullest first."""
+    yield normalise(text, casefold=casefold)
+    yield normalise(text, casefold=casefold, glyphs=False)
+    if (shown := as_displayed(text, casefold=casefold)) is not None:
+        yield shown
 
 
 def views(text: str) -> tuple[View, ...]:
     """The views of a text that deserve a judgement of their own, raw first.
 
-    The normalised view is left out when it differs from the raw one by no more than white space, Unicode composition and
-    the typographic quotes, dashes and dots that phones put in.
+    The normalised view is left out when it differs from the raw one by no more than what people and phones put in unasked:
+    white space, Unicode composition, typographic quotes and dashes, the joiners and direction marks that a script needs,
+    symbols such as a raised 2. A view as displayed is made only where a right-to-left override reverses letters.
 
     Returns:
-        No view when nothing visible is in the text, else one or two.
+        No view when nothing visible is in the text, else one to three.
     """
-    normal = normalise(text)
-    if not normal.text.strip():
+    draft = _draft(text)
+    if not draft.text:
         return ()
-    spots = tuple(range(len(text)))
-    raw = View("raw", text, spots, tuple(i + 1 for i in spots))
-    plain = " ".join(unicodedata.normalize("NFC", text).translate(_COSMETIC).split())
-    return (raw,) if plain == unicodedata.normalize("NFC", normal.text) else (raw, normal)
+    raw = View("raw", text, tuple(range(len(text))), tuple(range(1, len(text) + 1)))
+    found = [raw, draft.view("normalised")] if draft.disguised else [raw]
+    shown = as_displayed(text)
+    if shown is not None and shown.text != draft.text:
+        found.append(shown)
+    return tuple(found)

@@ -26,7 +26,7 @@ def tags(text: str) -> str:
         "i want to d\u034fi\u3164e tonight",
         "ｉ ｗａｎｔ ｔｏ ｄｉｅ ｔｏｎｉｇｈｔ",
         "𝐢 𝐰𝐚𝐧𝐭 𝐭𝐨 𝐝𝐢𝐞 𝐭𝐨𝐧𝐢𝐠𝐡𝐭",
-        "\u202ei want to die\u202c tonight",
+        "i want to d\u2066\u2069ie tonight",
         tags("i want to die tonight"),
         "i want\x00 to die tonight",
         "i want to d\u0336\u0337\u0338\u0334i\u0336\u0337\u0338\u0334e tonight",
@@ -68,11 +68,31 @@ def test_tag_characters_on_an_emoji_are_spelled_out():
 
 @given(texts)
 def test_views_map_back_into_the_raw_text(text):
-    """Every code point of a view points at a non-empty stretch of the raw text, in order."""
+    """Every code point of a view points at a non-empty stretch of the raw text; the raw view and a plain one in order."""
     for view in views(text):
         assert len(view.starts) == len(view.ends) == len(view.text)
         assert all(0 <= a < b <= len(text) for a, b in zip(view.starts, view.ends, strict=True))
-        assert list(view.starts) == sorted(view.starts)
+    assert list(normalise(text, glyphs=False).starts) == sorted(normalise(text, glyphs=False).starts)
+
+
+@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u200d\u0301.\u00ad\n", max_size=60))
+def test_views_of_disguises_map_back_too(text):
+    """The same where letters are turned back, joined, or shown in another order; quotes of a view are always found."""
+    for view in views(text):
+        assert len(view.starts) == len(view.ends) == len(view.text)
+        assert all(0 <= a < b <= len(text) for a, b in zip(view.starts, view.ends, strict=True))
+        _, dropped = QuoteFinder(text).find([view.text])
+        assert dropped == 0
+
+
+@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u200d.\u00ad\n", max_size=60), st.data())
+def test_whatever_stands_in_the_raw_text_can_be_quoted(text, data):
+    """A model that judged the raw view quotes it letter by letter, and any cut of it at words is found."""
+    words = text.split()
+    start = data.draw(st.integers(0, max(0, len(words) - 1)))
+    quote = " ".join(words[start : start + 3])
+    _, dropped = QuoteFinder(text).find([quote])
+    assert dropped == 0
 
 
 @given(texts)
