@@ -6,7 +6,8 @@ person's words. Code closes over outcome, fault, severity, subject, timeframe an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Literal, Self, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
@@ -20,7 +21,20 @@ Timeframe = Literal["past", "recent", "current", "future", "unclear"]
 Urgency = Literal["emergency", "urgent", "soon", "routine"]
 ScoreSource = Literal["logprobs", "engine", "votes", "stated"]
 """Where a probability came from: token log-probabilities, the embedded engine, votes, or the model's own words."""
-Flag = Literal["encoding_repaired", "duplicate_id", "obfuscated", "chunked", "stage_conflict", "sole_detector"]
+Flag = Literal[
+    "encoding_repaired",
+    "duplicate_id",
+    "obfuscated",
+    "chunked",
+    "stage_conflict",
+    "sole_detector",
+    "injection_suspected",
+    "unvalidated_language",
+    "refused_or_filtered",
+    "filter_named_danger",
+]
+"""What was noticed of a message. `refused_or_filtered`: some model refused it or some provider's filter blocked it, whatever another
+said. `filter_named_danger`: such a filter names self-harm or violence of medium severity or more."""
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
@@ -117,6 +131,17 @@ class Failure(Record):
     """A few fixed words of ours; never text of the message or the answer."""
 
 
+NEVER_CLEARED: Mapping[Flag, Fault] = MappingProxyType(
+    {
+        "encoding_repaired": Fault.INPUT_UNREADABLE,
+        "injection_suspected": Fault.INJECTION_SUSPECTED,
+        "filter_named_danger": Fault.FILTER_PROMPT,
+        "unvalidated_language": Fault.UNVALIDATED_LANGUAGE,
+    }
+)
+"""What forbids a negative, and the fault that it becomes: the first that applies."""
+
+
 class Conclusion(Record):
     """Stage 1 over all views and chunks of one message."""
 
@@ -130,8 +155,8 @@ def conclude(results: Sequence[ScreenVerdict | Failure], flags: frozenset[Flag] 
     """Join Stage 1 results by law 1: crisis > undetermined > no_crisis.
 
     This is the only function in the package that produces the outcome `no_crisis`; a test walks the source for others.
-    It needs at least one verdict, no failure among the results, every verdict entitled to clear, and a text that was
-    read without repair.
+    It needs at least one verdict, no failure among the results, every verdict entitled to clear, and none of the flags in
+    `NEVER_CLEARED`.
 
     Args:
         results: one entry for each view and chunk; the order decides which fault is named.
@@ -152,8 +177,8 @@ def conclude(results: Sequence[ScreenVerdict | Failure], flags: frozenset[Flag] 
         fault = fault or Fault.INTERNAL
     elif not all(v.may_clear for v in verdicts):
         fault = Fault.MAY_NOT_CLEAR
-    elif "encoding_repaired" in flags:
-        fault = Fault.INPUT_UNREADABLE
+    elif forbidding := [fault for flag, fault in NEVER_CLEARED.items() if flag in flags]:
+        fault = forbidding[0]
     else:
         return Conclusion(outcome="no_crisis", score=score, score_source=source)
     return Conclusion(outcome="undetermined", fault=fault, score=score, score_source=source)
@@ -164,6 +189,15 @@ class PromptRef(Record):
 
     id: str
     sha256: str
+
+
+class LinkFault(Record):
+    """One endpoint that failed on the way to an assessment."""
+
+    link: str
+    """Name of the endpoint, as in `openai:MODEL`."""
+    fault: Fault
+    times: int = Field(default=1, ge=1)
 
 
 class Provenance(Record):
@@ -186,6 +220,14 @@ class Provenance(Record):
     """Quotes a model claimed that do not occur in the message (law 5)."""
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
+    answered_by: tuple[str, ...] = ()
+    """The links of the chain whose verdicts count here, each once, in order; empty for a detector without a chain."""
+    link_faults: tuple[LinkFault, ...] = ()
+    """Which links failed, with which fault and how often; also where another link then answered."""
+    votes: int = Field(default=0, ge=0)
+    """Verdicts asked for near the threshold, over all views; 0 when none was near."""
+    flips: int = Field(default=0, ge=0)
+    """Votes that said other than the first of their view; `flips / votes` over a run is its flip rate."""
     elapsed_ms: float = Field(default=0.0, ge=0.0)
 
 
@@ -238,6 +280,8 @@ class Assessment(Record):
     fault: Fault | None = None
     """Never `None` for `undetermined`, always `None` for `no_crisis`; beside a crisis it tells what failed besides."""
     fault_detail: str = ""
+    degraded: bool = False
+    """Whether the service was not whole: a link of the chain stood in for another, or no link could answer."""
     flags: tuple[Flag, ...] = ()
     screen: Screening = Screening()
     disposition: Disposition | None = None

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from crisis_filter.assets import names
+from crisis_filter.errors import FAULTS
 from crisis_filter.schema import Fault
 from crisis_filter.settings import Settings
 
@@ -65,3 +66,18 @@ def test_the_script_in_the_library_page_works(tmp_path):
     with open_filter(FilterSpec(backend=f"scripted:{path}")) as crisis_filter:
         a = crisis_filter.classify("anything")
     assert [(f.category, f.severity) for f in a.findings] == [("suicide", "severe")]
+
+
+def test_the_table_of_faults_is_the_code():
+    """Retries, next endpoint and judging again, row by row."""
+    page = (ROOT / "docs/faults.md").read_text(encoding="utf-8")
+    again = {"healed": "when the service is whole", "other": "by another detector", "never": "no"}
+    for fault, _, same, following, rejudged, outcome in re.findall(
+        r"^\| `(\w+)` \| (.*?) \| (.*?) \| (.*?) \| (.*?) \| (.*?) \|$", page, re.MULTILINE
+    ):
+        rule = FAULTS[Fault(fault)]
+        assert (same == "no") == (rule.retry == "no"), fault
+        assert (following == "yes") == rule.next_link, fault
+        assert rejudged == again[rule.rejudge], fault
+        assert outcome.startswith("crisis") == rule.after_positive, fault
+        assert ("read first" in outcome) == rule.sign, fault

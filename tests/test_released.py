@@ -20,7 +20,10 @@ TAXONOMIES = {
     "mindguard-v1": "a5b0d214247c2eab9ff98cf0838934551ec250d0b94dc58bab9b1eb8d3630853",
     "oxideshield-v1": "288474932de273e52f2056f5ac3d7f495bd815134673fba618b870eafbba393c",
 }
-POLICIES = {"default": "95d555aed842392e37c52aea87e738530585647c83402fbff5a8b3a0437f9dfb"}
+POLICIES = {
+    "default": "95d555aed842392e37c52aea87e738530585647c83402fbff5a8b3a0437f9dfb",
+    "default-v2": "7732cac887167c2a561f1ec1df7b919ee6d04ee2a38938f63046dab0468b6ba7",
+}
 ENGINE_CARDS = {"starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828"}
 
 

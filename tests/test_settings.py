@@ -30,7 +30,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_anything_the_embedded_engine_is_used():
     """The offline default needs no setting."""
     spec = filter_spec()
-    assert (spec.backend, spec.policy, spec.api_key) == ("local", "default", None)
+    assert (spec.backend, spec.policy, spec.api_key) == ("local", "default-v2", None)
 
 
 def test_an_argument_goes_before_the_environment(monkeypatch):
@@ -119,3 +119,103 @@ def test_a_key_that_no_header_can_carry_is_refused(key):
     with pytest.raises(ConfigurationError, match="header") as caught:
         filter_spec(backend="openai:m", api_key=key).backend_spec()
     assert key not in str(caught.value)
+
+
+def test_fallbacks_are_read_in_their_short_form(monkeypatch):
+    """A backend with settings after it; the key comes from the variable that is named."""
+    monkeypatch.setenv("SECOND_KEY", "sk-second")
+    spec = filter_spec(
+        backend="openai:a",
+        api_key="sk-first",
+        fallbacks=["openai:b base_url=http://127.0.0.1:1/v1 api_key_env=SECOND_KEY model_reported=b-1", "local"],
+    )
+    second, last = spec.fallbacks
+    assert (second.kind, second.model, second.base_url, second.model_reported) == (
+        "openai",
+        "b",
+        "http://127.0.0.1:1/v1",
+        "b-1",
+    )
+    assert second.api_key.get_secret_value() == "sk-second"
+    assert last == "local"
+    assert "sk-" not in repr(spec)
+
+
+def test_a_key_stays_with_its_endpoint(monkeypatch):
+    """The public endpoint's key goes to no other address, and the first endpoint's to no second."""
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-public")
+    spec = filter_spec(
+        backend="openai:a",
+        base_url="http://127.0.0.1:1/v1",
+        api_key="sk-own",
+        fallbacks=["openai:b base_url=http://127.0.0.1:2/v1", "openai:c", "langchain:anthropic:d"],
+    )
+    b, c, d = spec.fallbacks
+    assert (b.api_key, c.api_key.get_secret_value(), d.api_key) == (None, "sk-public", None)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        (["openai:b api_key_env=NOT_SET"], "NOT_SET"),
+        (["openai:b colour=red"], "colour"),
+        (["openai:b attempt_timeout_s=-1"], "attempt_timeout_s"),
+        (["openai:"], "incomplete"),
+        (["nonsense:b"], "known are"),
+        ([""], "empty"),
+    ],
+)
+def test_a_wrong_fallback_is_named(monkeypatch, given, says):
+    """Which field, never which value."""
+    monkeypatch.delenv("NOT_SET", raising=False)
+    with pytest.raises(ConfigurationError, match=says):
+        filter_spec(backend="openai:a", api_key="k", fallbacks=given)
+
+
+def test_nobody_behind_it():
+    """`none` leaves the engine out as well; nothing said leaves it to the default."""
+    assert filter_spec(backend="openai:a", api_key="k", fallbacks=["none"]).fallbacks == ()
+    assert filter_spec(backend="openai:a", api_key="k").fallbacks is None
+
+
+CHAIN = """
+[[chain]]
+backend = "openai:first"
+base_url = "http://127.0.0.1:1/v1"
+model_reported = "first-1"
+
+[[chain]]
+backend = "openai:second"
+api_key_env = "SECOND_KEY"
+
+[[chain]]
+backend = "local"
+"""
+
+
+@pytest.fixture
+def pack(tmp_path):
+    from crisis_filter.assets import find
+
+    path = tmp_path / "mine.toml"
+    path.write_text(find("policies", "default-v2", ".toml").read_text(encoding="utf-8") + CHAIN, encoding="utf-8")
+    return str(path)
+
+
+def test_a_policy_pack_may_hold_the_chain(monkeypatch, pack):
+    """It counts where nobody names a backend, and the command line's fallbacks go before its own."""
+    monkeypatch.setenv("SECOND_KEY", "sk-second")
+    spec = filter_spec(policy=pack)
+    assert (spec.backend, spec.base_url, spec.model_reported) == ("openai:first", "http://127.0.0.1:1/v1", "first-1")
+    second, last = spec.fallbacks
+    assert (second.name, second.api_key.get_secret_value(), last) == ("openai:second", "sk-second", "local")
+    assert filter_spec(policy=pack, fallbacks=["none"]).fallbacks == ()
+    named = filter_spec(policy=pack, backend="openai:other", api_key="k")
+    assert (named.backend, named.base_url, named.fallbacks) == ("openai:other", None, None)
+
+
+def test_the_key_of_the_chain_is_the_one_it_names(monkeypatch, pack):
+    """A key for the public endpoint does not travel to the pack's own address."""
+    monkeypatch.setenv("SECOND_KEY", "sk-second")
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-public")
+    assert filter_spec(policy=pack).api_key is None

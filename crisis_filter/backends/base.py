@@ -43,6 +43,10 @@ class Request(Generic[AnswerT]):
     """Total seconds for this request, retries and waits included."""
     purpose: str = ""
     """`screen` or `categorise`; for records and scripts, never sent."""
+    attempts: int | None = None
+    """Most requests for this call, where that is fewer than the backend's own limit."""
+    patient: bool = True
+    """Whether waiting and asking again after trouble in transport is worth it; not where another endpoint can be asked."""
 
     @property
     def claimed(self) -> str | None:
@@ -70,6 +74,14 @@ class Reply(Generic[AnswerT]):
     """The model the server says it used."""
     attempts: int = 1
     """Requests sent to obtain this reply, re-asks included."""
+    danger: bool = False
+    """Whether a provider's filter names self-harm or violence of medium severity or more, in the message or the answer."""
+    link: str | None = None
+    """Of a chain, the endpoint that replied."""
+    degraded: bool = False
+    """Whether another endpoint than the first of a chain replied."""
+    troubles: tuple[tuple[str, Fault], ...] = ()
+    """Of a chain, which endpoints failed before, with which fault, in order."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

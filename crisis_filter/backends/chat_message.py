@@ -13,6 +13,7 @@ from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.completion import written_in
 from crisis_filter.backends.http_faults import fault_of
 from crisis_filter.backends.parse import all_written, parse_answer, server_model, stated, unanswered
+from crisis_filter.backends.window import whole
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 
@@ -47,7 +48,8 @@ def reply_of_message(raw: object, request: Request[AnswerT]) -> tuple[Reply[Answ
     model = metadata.get("model_name") or metadata.get("model")
     usage = _mapping(raw, "usage_metadata")
     used = Usage(_count(usage.get("input_tokens")), _count(usage.get("output_tokens")))
-    return replace(_judge(raw, metadata, request), model=server_model(model)), used
+    reply = replace(_judge(raw, metadata, request), model=server_model(model))
+    return whole(reply, request, used.prompt_tokens), used
 
 
 def outcome_of_error(error: Exception) -> Reply[Any] | BackendError:

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
+from crisis_filter.backends.http_faults import names_danger
 from crisis_filter.backends.logprobs import probability_true
 from crisis_filter.backends.parse import all_written, parse_answer, server_model, unanswered
+from crisis_filter.backends.window import whole
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 
@@ -49,7 +51,8 @@ def read_completion(body: bytes) -> Completion | BackendError:
 
 def reply_of(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
     """What a completion says, checked in this order: filter, refusal, length, shape, how it ended, the answer itself."""
-    return replace(_judge(completion, request), model=completion.model)
+    reply = replace(_judge(completion, request), model=completion.model)
+    return whole(reply, request, completion.prompt_tokens)
 
 
 def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
@@ -57,7 +60,8 @@ def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
     ends = [choice.get("finish_reason") for choice in completion.choices]
     messages = [_message(choice) for choice in completion.choices]
     if "content_filter" in ends:
-        return unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
+        reply = unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
+        return replace(reply, danger=any(names_danger(c.get("content_filter_results")) for c in completion.choices))
     if any(message.get("refusal") for message in messages):
         return unanswered("refused", Fault.REFUSAL_FIELD, "the model refused", text=text)
     if "length" in ends:

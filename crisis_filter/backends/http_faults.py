@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -12,7 +13,7 @@ from crisis_filter.backends.parse import unanswered
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 
-__all__ = ["error_object", "fault_of", "retry_after"]
+__all__ = ["error_object", "fault_of", "names_danger", "retry_after"]
 
 # Longer than this is taken for a mistake of the server's.
 _LONGEST_RETRY_AFTER_S = 7 * 86400.0
@@ -46,7 +47,9 @@ def fault_of(status: int, headers: Mapping[str, str], body: object) -> BackendEr
     error = error_object(body)
     codes = _codes(error)
     if status < 500 and (codes & _FILTER_CODES or _filter_result(error)):
-        return unanswered("filtered", Fault.FILTER_PROMPT, _filter_detail(_filter_result(error)))
+        result = _filter_result(error)
+        reply = unanswered("filtered", Fault.FILTER_PROMPT, _filter_detail(result))
+        return replace(reply, danger=names_danger(result))
     if status == 413 or (status < 500 and (codes & _CONTEXT_CODES or _speaks_of_context(error))):
         return BackendError(Fault.CONTEXT_OVERFLOW, f"HTTP {status}", retryable=False)
     if status == 429:
@@ -106,6 +109,16 @@ def _filter_result(error: Mapping[str, Any]) -> Mapping[str, Any]:
                 if isinstance(result, Mapping) and result:
                     return result
     return {}
+
+
+def names_danger(result: object) -> bool:
+    """Whether a filter's account says that it found self-harm or violence of medium or high severity.
+
+    Args:
+        result: Azure's `content_filter_result(s)` object; anything else is `False`.
+    """
+    entries = [result.get(name) for name in ("self_harm", "violence")] if isinstance(result, Mapping) else []
+    return any(isinstance(e, Mapping) and e.get("severity") in ("medium", "high") for e in entries)
 
 
 def _filter_detail(result: Mapping[str, Any]) -> str:

@@ -11,12 +11,12 @@ from pydantic import SecretStr
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.completion import read_completion, reply_of
-from crisis_filter.backends.dialect import Dialect, prepare, rejected_feature, simpler
+from crisis_filter.backends.dialect import Dialect, Form, prepare, rejected_feature, simpler
 from crisis_filter.backends.http_faults import fault_of
 from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
 from crisis_filter.backends.silence import guard_loggers
 from crisis_filter.backends.spec import BackendSpec
-from crisis_filter.errors import BackendError
+from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault
 
 __all__ = ["PUBLIC_BASE_URL", "OpenAIBackend"]
@@ -56,6 +56,11 @@ class OpenAIBackend:
     def name(self) -> str:
         """`openai:MODEL`."""
         return self._spec.name
+
+    @property
+    def form(self) -> Form:
+        """How answers are asked to take their shape by now; the server's own refusals make it simpler."""
+        return self._dialect.form
 
     async def complete(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         """Answer one request; see `Backend.complete`."""
@@ -143,7 +148,12 @@ def _client(spec: BackendSpec) -> openai.AsyncOpenAI:
     Address and key are always passed, so that the SDK looks for neither in the environment, and a redirect is not followed:
     the text goes only where the operator said.
     """
-    http = openai.DefaultAsyncHttpx2Client(follow_redirects=False)
+    try:
+        http = openai.DefaultAsyncHttpx2Client(follow_redirects=False)
+    except OSError as error:
+        raise ConfigurationError(
+            f"the certificates cannot be read ({type(error).__name__}): point SSL_CERT_FILE at a bundle that exists, or unset it"
+        ) from None
     if spec.azure_endpoint is not None:
         return openai.AsyncAzureOpenAI(
             azure_endpoint=spec.azure_endpoint,

@@ -7,6 +7,7 @@ from typing import assert_never
 import numpy as np
 
 from crisis_filter.backends.base import Backend
+from crisis_filter.backends.expecting import Expecting
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.errors import ConfigurationError
 
@@ -25,7 +26,11 @@ def open_backend(spec: BackendSpec, rng: np.random.Generator | None = None) -> B
     Raises:
         ConfigurationError: a key, a provider's package or a file is missing or wrong; the message says what to do.
     """
-    rng = rng if rng is not None else np.random.default_rng()
+    backend = _open(spec, rng if rng is not None else np.random.default_rng())
+    return backend if spec.model_reported is None else Expecting(backend, spec.model_reported)
+
+
+def _open(spec: BackendSpec, rng: np.random.Generator) -> Backend:
     match spec.kind:
         case "openai":
             _require_key(spec)

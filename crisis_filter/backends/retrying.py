@@ -19,8 +19,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.parse import claims_true
 from crisis_filter.backends.silence import withheld
-from crisis_filter.errors import BackendError
-from crisis_filter.schema import Fault
+from crisis_filter.errors import FAULTS, BackendError, Fault
 
 __all__ = ["Ask", "RetryPolicy", "Tally", "persist"]
 
@@ -35,9 +34,7 @@ REMINDERS = {
     Fault.TRUNCATED: f"{_AGAIN} Keep every text in it short.",
     Fault.REFUSAL_PROSE: f"You are classifying a message for clinicians, not assisting or answering its writer. {_AGAIN}",
 }
-"""The faults that are asked again, once in a call, and what is said then."""
-# A fault that is not here is retried as long as the budget lasts.
-_MOST_RETRIES = {Fault.SERVER_ERROR: 2, Fault.BROKEN_REPLY: 1}
+"""What is said when a faulty answer is asked for again; `errors.FAULTS` says which are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +81,12 @@ Sender = Callable[[Ask, Tally], Awaitable[Reply[AnswerT] | BackendError]]
 
 
 async def persist(
-    send: Sender[AnswerT], request: Request[AnswerT], policy: RetryPolicy, rng: np.random.Generator
+    send: Sender[AnswerT],
+    request: Request[AnswerT],
+    policy: RetryPolicy,
+    rng: np.random.Generator,
+    *,
+    reask: bool = True,
 ) -> Reply[AnswerT]:
     """Send a request until it is answered, the budget is spent or the deadline has passed.
 
@@ -93,6 +95,7 @@ async def persist(
         request: gives the deadline, in seconds on the event loop's clock, for everything together.
         policy: the limits.
         rng: source of the jitter.
+        reask: whether a faulty answer is asked for again; not where `send` has done so itself.
 
     Returns:
         The answer; or the last faulty reply when no re-ask mended it, even if a later attempt brought no reply at all.
@@ -104,6 +107,7 @@ async def persist(
     tally, progress = Tally(), _Progress[AnswerT](Ask(request.max_output_tokens))
     loop = asyncio.get_running_loop()
     end = loop.time() + request.deadline_s
+    most = policy.attempts if request.attempts is None else min(policy.attempts, request.attempts)
 
     async def attempt() -> Reply[AnswerT] | BackendError:
         outcome = await _attempt(send, progress.ask, tally, policy.attempt_timeout_s)
@@ -118,10 +122,10 @@ async def persist(
         return asked if asked is not None else float(rng.uniform(0.0, longest))
 
     def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= policy.attempts or loop.time() + state.upcoming_sleep >= end
+        return state.attempt_number >= most or loop.time() + state.upcoming_sleep >= end
 
     def again(outcome: Reply[AnswerT] | BackendError) -> bool:
-        return _try_again(outcome, progress, request)
+        return _try_again(outcome, progress, request, reask=reask)
 
     retrying = AsyncRetrying(
         sleep=asyncio.sleep, wait=wait, stop=stop, retry=retry_if_result(again), retry_error_callback=_outcome
@@ -166,11 +170,16 @@ def _note(outcome: Reply[AnswerT] | BackendError, progress: _Progress[AnswerT]) 
         progress.reply, progress.error = outcome, None
 
 
-def _try_again(outcome: Reply[AnswerT] | BackendError, progress: _Progress[AnswerT], request: Request[AnswerT]) -> bool:
+def _try_again(
+    outcome: Reply[AnswerT] | BackendError, progress: _Progress[AnswerT], request: Request[AnswerT], *, reask: bool
+) -> bool:
     if isinstance(outcome, BackendError):
-        most = _MOST_RETRIES.get(outcome.fault)
-        return outcome.retryable and (most is None or progress.faults[outcome.fault] <= most)
-    if outcome.fault not in REMINDERS or progress.reasked or claims_true(outcome.text, request.claimed):
+        most = FAULTS[outcome.fault].most_retries
+        again = outcome.retryable and (most is None or progress.faults[outcome.fault] <= most)
+        return again and request.patient
+    if outcome.fault is None or FAULTS[outcome.fault].retry != "reask" or progress.reasked or not reask:
+        return False
+    if claims_true(outcome.text, request.claimed):
         return False
     doubled = 2 if outcome.fault is Fault.TRUNCATED else 1
     progress.reasked = True

@@ -38,6 +38,8 @@ class BackendSpec(Record):
     """Most requests for one call, re-asks counted. A request that only finds out what the server supports is extra."""
     attempt_timeout_s: float = Field(default=30.0, gt=0.0)
     """Seconds one request may take; the deadline of the call binds as well."""
+    model_reported: str | None = None
+    """What the server must say it is; a negative from anything else is `model_drift`. `None` takes any."""
 
     @field_validator("base_url", "azure_endpoint")
     @classmethod

@@ -18,6 +18,7 @@ from crisis_filter.cli.options import (
     AsText,
     Backend,
     BaseUrl,
+    Fallback,
     FormatName,
     IdColumn,
     Locale,
@@ -94,6 +95,7 @@ def classify(
     ] = None,
     backend: Backend = None,
     base_url: BaseUrl = None,
+    fallback: Fallback = None,
     policy: PolicyName = None,
     taxonomy: TaxonomyName = None,
     timeout: Timeout = None,
@@ -133,7 +135,7 @@ def classify(
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
-            crisis_filter = opened(backend, base_url, policy, taxonomy, timeout)
+            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout)
             if as_json:
                 outlets.append(_print_line)
             if output is not None:
@@ -203,7 +205,12 @@ def _interrupted(error: BaseException, tally: Tally, output: Path | None) -> Non
 
 
 def _summarise(tally: Tally, sources: Inputs, console: Console | None) -> None:
-    lines = [tally.headline(), *filter(None, [tally.fault_line()]), *reading_lines(sources.reports)]
+    lines = [
+        tally.headline(),
+        *filter(None, [tally.fault_line()]),
+        *tally.service_lines(),
+        *reading_lines(sources.reports),
+    ]
     if tally.detectors:
         lines.append(f"judged by {', '.join(tally.detectors)}")
     for line in lines:

@@ -14,6 +14,7 @@ from crisis_filter.cli.options import (
     AsText,
     Backend,
     BaseUrl,
+    Fallback,
     FormatName,
     IdColumn,
     Locale,
@@ -52,6 +53,7 @@ def explain(
     locale: Locale = None,
     backend: Backend = None,
     base_url: BaseUrl = None,
+    fallback: Fallback = None,
     policy: PolicyName = None,
     taxonomy: TaxonomyName = None,
     timeout: Timeout = None,
@@ -61,7 +63,7 @@ def explain(
     with told():
         options = ReadOptions(format_name, text_column, id_column, locale)
         message = _message(source, message_id, options, text_only=as_text)
-        crisis_filter = opened(backend, base_url, policy, taxonomy, timeout)
+        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout)
         assessment = asyncio.run(_assess(crisis_filter, message))
         with putting_out():
             if as_json:

@@ -10,6 +10,7 @@ from crisis_filter.cli.trouble import say
 from crisis_filter.errors import ConfigurationError
 
 if TYPE_CHECKING:
+    from crisis_filter.pipeline.description import FilterSpec
     from crisis_filter.pipeline.filter import CrisisFilter
 
 _INPUT, _ENGINE, _OUTPUT = "Input", "Judging", "Output"
@@ -50,9 +51,19 @@ BaseUrl = Annotated[
         help="Root of an OpenAI-compatible server, such as http://127.0.0.1:8080/v1.", rich_help_panel=_ENGINE
     ),
 ]
+Fallback = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--fallback",
+        help="Who is asked when the backend does not answer; may be repeated. A backend, with settings after it if need be "
+        "('openai:MODEL base_url=... api_key_env=NAME'); local, last, for the embedded engine, which may only raise; or none "
+        "(default: local behind a language model).",
+        rich_help_panel=_ENGINE,
+    ),
+]
 PolicyName = Annotated[
     str | None,
-    typer.Option("--policy", help="Name or path of a policy pack (default: default).", rich_help_panel=_ENGINE),
+    typer.Option("--policy", help="Name or path of a policy pack (default: default-v2).", rich_help_panel=_ENGINE),
 ]
 TaxonomyName = Annotated[
     str | None,
@@ -70,8 +81,42 @@ AsJson = Annotated[
 ]
 
 
+def described(
+    backend: str | None,
+    base_url: str | None,
+    fallback: list[str] | None,
+    policy: str | None,
+    taxonomy: str | None,
+    timeout: float | None,
+) -> FilterSpec:
+    """The description that these options and the environment make.
+
+    Raises:
+        ConfigurationError: they contradict one another, or a value is wrong.
+    """
+    from crisis_filter.pipeline.description import LOCAL
+    from crisis_filter.settings import filter_spec
+
+    spec = filter_spec(
+        backend=backend,
+        base_url=base_url,
+        fallbacks=fallback or None,
+        policy=policy,
+        taxonomy=taxonomy,
+        deadline_s=timeout,
+    )
+    if base_url is not None and spec.backend == LOCAL:
+        raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
+    return spec
+
+
 def opened(
-    backend: str | None, base_url: str | None, policy: str | None, taxonomy: str | None, timeout: float | None
+    backend: str | None,
+    base_url: str | None,
+    fallback: list[str] | None,
+    policy: str | None,
+    taxonomy: str | None,
+    timeout: float | None,
 ) -> CrisisFilter:
     """The filter that these options and the environment describe.
 
@@ -79,13 +124,9 @@ def opened(
         ConfigurationError: what they describe cannot be opened.
     """
     # The pipeline loads what `--help` and `--version` do without.
-    from crisis_filter.pipeline.spec import LOCAL, open_filter
-    from crisis_filter.settings import filter_spec
+    from crisis_filter.pipeline.spec import open_filter
 
-    spec = filter_spec(backend=backend, base_url=base_url, policy=policy, taxonomy=taxonomy, deadline_s=timeout)
-    if base_url is not None and spec.backend == LOCAL:
-        raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
-    crisis_filter = open_filter(spec)
+    crisis_filter = open_filter(described(backend, base_url, fallback, policy, taxonomy, timeout))
     left_out = crisis_filter.rules_left_out
     if left_out:
         name = crisis_filter.policy.id

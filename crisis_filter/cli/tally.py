@@ -26,6 +26,12 @@ class Tally:
         self.undetermined: Counter[Fault] = Counter()
         """Faults of undetermined messages."""
         self.detectors: Counter[str] = Counter()
+        self.degraded = 0
+        """Messages for which the service was not whole."""
+        self.link_faults: Counter[tuple[str, Fault]] = Counter()
+        """How often each link of the chain failed with which fault."""
+        self.votes = 0
+        self.flips = 0
         self._details: set[str] = set()
 
     @property
@@ -37,6 +43,11 @@ class Tally:
         """Count one assessment."""
         self.outcomes[assessment.outcome] += 1
         self.detectors[assessment.provenance.detector] += 1
+        self.degraded += assessment.degraded
+        for failed in assessment.provenance.link_faults:
+            self.link_faults[failed.link, failed.fault] += failed.times
+        self.votes += assessment.provenance.votes
+        self.flips += assessment.provenance.flips
         if assessment.fault is not None:
             self.faults[assessment.fault] += 1
             if assessment.outcome == "undetermined":
@@ -54,11 +65,25 @@ class Tally:
             return None
         return "faults: " + ", ".join(f"{fault.value} {number:,}" for fault, number in self.faults.most_common())
 
+    def service_lines(self) -> list[str]:
+        """How whole the service was, and how steady near the threshold; nothing where there is nothing to tell."""
+        lines = []
+        if self.degraded:
+            failed = (f"{link}: {fault.value} {number:,}" for (link, fault), number in self.link_faults.most_common())
+            why = f" ({'; '.join(failed)})" if self.link_faults else ""
+            lines.append(f"degraded service for {self.degraded:,} of {counted(self.total, 'message')}{why}")
+        if self.votes:
+            lines.append(f"{self.votes:,} votes near the threshold, {self.flips:,} flipped")
+        return lines
+
     def shared_cause(self) -> str | None:
-        """What to say when every message failed for one cause that lies in the set-up; else `None`."""
-        if len(self.undetermined) != 1 or self.outcomes["undetermined"] != self.total:
+        """What to say when every message met one fault that lies in the set-up; else `None`.
+
+        A crisis that the embedded engine raised in the language model's place has met it too.
+        """
+        if len(self.faults) != 1 or self.faults.total() != self.total or not self.undetermined:
             return None
-        (fault,) = self.undetermined
+        (fault,) = self.faults
         if fault not in SHARED_CAUSES:
             return None
         detail = f" ({next(iter(self._details))})" if len(self._details) == 1 and "" not in self._details else ""

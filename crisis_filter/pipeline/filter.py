@@ -68,10 +68,10 @@ class CrisisFilter:
     async def assess(self, message: Message) -> Assessment:
         """Assess one message. Raises nothing but cancellation: every trouble is an undetermined assessment."""
         journey = Journey(self._clock(), self.policy.limits.deadline_s)
-        if (text := mended(message.text)) != message.text:
-            repaired: frozenset[Flag] = frozenset({"encoding_repaired"})
-            message = message.model_copy(update={"text": text, "flags": message.flags | repaired})
         try:
+            if (text := mended(message.text)) != message.text:
+                repaired: frozenset[Flag] = frozenset({"encoding_repaired"})
+                message = message.model_copy(update={"text": text, "flags": message.flags | repaired})
             assessment = await self._judge.judge(message, journey)
             disposition = triage(assessment, self.policy, self._resources, message.locale)
         except Exception as error:  # noqa: BLE001  # a bug must end at a person, never as a lost message

@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from crisis_filter.errors import FAULTS
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.join import join_findings, join_subjects, join_timeframes
 from crisis_filter.pipeline.journey import Clock, Journey
@@ -25,11 +26,14 @@ from crisis_filter.schema import (
 from crisis_filter.stages.base import Named, Screened, Sorted
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import QuoteFinder, View, chunks, views
+from crisis_filter.text.attack import attack_seen
+from crisis_filter.text.language import unvalidated
 from crisis_filter.triage.policy import Limits, Policy
 
 _ResultT = TypeVar("_ResultT", Screened, Sorted)
 
 _GRACE_S = 0.05
+_OUT_OF_SERVICE = {Fault.MISCONFIGURED, Fault.LOCAL_MODEL, Fault.MODEL_DRIFT, Fault.OVERLOAD, Fault.INTERNAL}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +70,16 @@ class Judge:
             journey.flags.add("sole_detector")
         screened = await self._each(texts, self.detector.screener.screen, journey, Screened)
         results = [s.result for s in screened]
-        conclusion = conclude(results, frozenset(journey.flags))
+        seconds = [s.second for s in screened if s.second is not None]
         positive = [
             (text, result)
             for text, result in zip(texts, results, strict=True)
             if isinstance(result, ScreenVerdict) and result.crisis
         ]
+        if all(isinstance(r, ScreenVerdict) and not r.crisis for r in results):
+            unseen = await self._forbidding(texts, journey)
+            results += [unseen] if unseen is not None else []
+        conclusion = conclude([*results, *seconds], frozenset(journey.flags))
         staged = await self._categorised(message, positive, journey) if positive else None
         trouble = _trouble(conclusion.fault, results) or journey.fault
         return Assessment(
@@ -82,6 +90,7 @@ class Judge:
             findings=staged.findings if staged else (),
             fault=trouble.fault if trouble else None,
             fault_detail=trouble.detail if trouble else "",
+            degraded=_degraded(journey, results),
             flags=tuple(sorted(journey.flags)),
             screen=staged.screen if staged else _screening(QuoteFinder(message.text), results, journey),
             provenance=self._provenance(journey),
@@ -155,6 +164,25 @@ class Judge:
             journey.add(result.cost)
         return results
 
+    async def _forbidding(self, texts: Sequence[str], journey: Journey) -> Failure | None:
+        """Flag what in the pieces of a text forbids a negative.
+
+        A bug here must forbid one too, so nothing is caught.
+
+        Returns:
+            A failure when the time was up before every piece had been looked at.
+        """
+        validated = self.policy.languages.validated
+        for text in texts:
+            if journey.left(self.clock()) <= 0:
+                return Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
+            # In a thread, piece by piece: a megabyte of hostile text takes seconds.
+            if await asyncio.to_thread(attack_seen, text):
+                journey.flags.add("injection_suspected")
+            if validated is not None and await asyncio.to_thread(unvalidated, text, validated):
+                journey.flags.add("unvalidated_language")
+        return None
+
     def undetermined(self, message: Message, journey: Journey, failure: Failure) -> Assessment:
         """The assessment of a message that could not be judged."""
         conclusion = conclude([failure])
@@ -185,6 +213,12 @@ def _unfit(message: Message, limits: Limits) -> Failure | None:
     if len(message.text.encode("utf-8", "surrogatepass")) > limits.most_bytes:
         return Failure(fault=Fault.INPUT_TOO_LONG, detail=f"more than {limits.most_bytes} bytes")
     return None
+
+
+def _degraded(journey: Journey, results: Sequence[ScreenVerdict | Failure]) -> bool:
+    """Whether the service was not whole for this message."""
+    failed = {r.fault for r in results if isinstance(r, Failure)}
+    return journey.cost.degraded or any(FAULTS[fault].trips or fault in _OUT_OF_SERVICE for fault in failed)
 
 
 def _trouble(fault: Fault | None, results: Sequence[ScreenVerdict | Failure]) -> Failure | None:

@@ -10,9 +10,10 @@ import json
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
-from jinja2 import StrictUndefined, TemplateError, meta
+from jinja2 import StrictUndefined, Template, TemplateError, meta
 from jinja2.sandbox import SandboxedEnvironment
 from pydantic import ValidationError
 
@@ -58,7 +59,7 @@ class Rendered:
 
     def user(self, text: str, nonce: str) -> str:
         """The part that changes: the fenced message."""
-        return _environment().from_string(self.prompt.user).render(nonce=nonce, message=fence_string(text))
+        return _compiled(self.prompt.user).render(nonce=nonce, message=fence_string(text))
 
 
 def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
@@ -85,6 +86,12 @@ def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
     except TemplateError as error:
         raise AssetError(f"prompt {prompt.id}: {error}") from None
     return Rendered(prompt, answer, system.strip() + "\n")
+
+
+@lru_cache(maxsize=64)
+def _compiled(template: str) -> Template:
+    """Compiling takes longer than rendering, and is the same for every message."""
+    return _environment().from_string(template)
 
 
 def _environment() -> SandboxedEnvironment:

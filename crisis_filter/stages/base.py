@@ -38,6 +38,33 @@ class Cost:
     prompt_tokens: int = 0
     completion_tokens: int = 0
     model: str | None = None
+    links: tuple[str, ...] = ()
+    """The endpoints that replied."""
+    troubles: tuple[tuple[str, Fault], ...] = ()
+    """Which endpoints failed, with which fault, in order."""
+    degraded: bool = False
+    """Whether something else than the first endpoint stood in."""
+    danger: bool = False
+    """Whether a provider's filter names self-harm or violence of medium severity or more."""
+    votes: int = 0
+    """Verdicts asked for because the first was near the threshold, that one included."""
+    flips: int = 0
+    """Votes that said other than the first."""
+
+    def __add__(self, other: Cost) -> Cost:
+        """Both together; the later model's name."""
+        return Cost(
+            attempts=self.attempts + other.attempts,
+            prompt_tokens=self.prompt_tokens + other.prompt_tokens,
+            completion_tokens=self.completion_tokens + other.completion_tokens,
+            model=other.model or self.model,
+            links=self.links + other.links,
+            troubles=self.troubles + other.troubles,
+            degraded=self.degraded or other.degraded,
+            danger=self.danger or other.danger,
+            votes=self.votes + other.votes,
+            flips=self.flips + other.flips,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +73,8 @@ class Screened:
 
     result: ScreenVerdict | Failure
     cost: Cost = Cost()
+    second: ScreenVerdict | None = None
+    """What a detector that may not clear said besides, for the order in which people look."""
 
 
 @dataclass(frozen=True, slots=True)

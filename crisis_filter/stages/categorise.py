@@ -6,9 +6,9 @@ from crisis_filter.backends.base import Backend, Reply
 from crisis_filter.errors import BackendError
 from crisis_filter.prompting.render import NonceSource, Rendered, fresh_nonce
 from crisis_filter.schema import UNSPECIFIED, Failure, Fault, PromptRef
-from crisis_filter.stages.base import Categories, Cost, Named, Sorted
+from crisis_filter.stages.base import Categories, Named, Sorted
 from crisis_filter.stages.drift import drifted_categories
-from crisis_filter.stages.screen import build_request, reply_cost
+from crisis_filter.stages.screen import build_request, error_cost, reply_cost
 from crisis_filter.taxonomy.answers import Answer, Categorised
 
 
@@ -41,7 +41,7 @@ class PromptedCategorise:
         try:
             reply = await self._backend.complete(request)
         except BackendError as error:
-            return Sorted(Failure(fault=error.fault, detail=error.detail), Cost(attempts=error.attempts))
+            return Sorted(Failure(fault=error.fault, detail=error.detail), error_cost(error))
         return Sorted(self._read(reply), reply_cost(reply))
 
     def _read(self, reply: Reply[Answer]) -> Categories | Failure:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 from crisis_filter.errors import EngineError
 from crisis_filter.local.engine import LocalEngine
@@ -24,14 +25,23 @@ class EngineStages:
         engine: a loaded engine.
         may_clear: whether it is the operator's named sole detector; otherwise it can only raise (law 2).
         threshold: probability at or above which a text is a crisis; `None` takes the engine's own.
+        workers: texts scored at once, each in a thread of its own.
     """
 
     prompt: PromptRef | None = None
 
-    def __init__(self, engine: LocalEngine, *, may_clear: bool, threshold: float | None = None) -> None:
+    def __init__(
+        self, engine: LocalEngine, *, may_clear: bool, threshold: float | None = None, workers: int = 2
+    ) -> None:
         self._engine = engine
         self._may_clear = may_clear
         self._threshold = engine.thresholds[0] if threshold is None else threshold
+        # Threads of its own: when an endpoint hangs, many messages come here at once, and those that are done must not wait behind.
+        self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="crisis-filter-engine")
+
+    async def aclose(self) -> None:
+        """Let the threads go; a text that is being scored is not waited for. Calling it twice does nothing."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def screen(self, text: str, deadline_s: float) -> Screened:  # noqa: ARG002  # the protocol has it
         """Judge one text; the engine takes milliseconds, so the deadline is not used."""
@@ -79,7 +89,8 @@ class EngineStages:
         """Probabilities of crisis and of each category, in the engine's order."""
         try:
             # A thread, because the runtime lets go of the interpreter while it computes.
-            row = tuple(float(p) for p in await asyncio.to_thread(self._engine.score, text))
+            scored = await asyncio.get_running_loop().run_in_executor(self._pool, self._engine.score, text)
+            row = tuple(float(p) for p in scored)
         except EngineError:
             return Failure(fault=Fault.LOCAL_MODEL, detail="the embedded engine gave no finite answer")
         if len(row) != len(self._engine.labels) or not all(math.isfinite(p) and 0.0 <= p <= 1.0 for p in row):

@@ -45,7 +45,7 @@ class PromptedScreen:
         try:
             reply = await self._backend.complete(request)
         except BackendError as error:
-            return Screened(Failure(fault=error.fault, detail=error.detail), Cost(attempts=error.attempts))
+            return Screened(Failure(fault=error.fault, detail=error.detail), error_cost(error))
         return Screened(self._read(reply), reply_cost(reply))
 
     def _read(self, reply: Reply[Answer]) -> ScreenVerdict | Failure:
@@ -103,5 +103,19 @@ def build_request(rendered: Rendered, text: str, deadline_s: float, nonces: Nonc
 
 
 def reply_cost(reply: Reply[Answer]) -> Cost:
-    """What the reply used."""
-    return Cost(reply.attempts, reply.prompt_tokens, reply.completion_tokens, reply.model)
+    """What the reply used and met on its way."""
+    return Cost(
+        attempts=reply.attempts,
+        prompt_tokens=reply.prompt_tokens,
+        completion_tokens=reply.completion_tokens,
+        model=reply.model,
+        links=(reply.link,) if reply.link is not None and reply.answer is not None else (),
+        troubles=reply.troubles,
+        degraded=reply.degraded,
+        danger=reply.danger,
+    )
+
+
+def error_cost(error: BackendError) -> Cost:
+    """What was used and met where no reply came back."""
+    return Cost(attempts=error.attempts, troubles=error.troubles)

@@ -60,6 +60,38 @@ class Limits(Record):
         return self
 
 
+class Votes(Record):
+    """How often a language model is asked about a text near the threshold."""
+
+    count: int = Field(default=1, ge=1, le=9)
+    """Verdicts on such a text, the first included; any positive wins. 1 asks once."""
+    margin: float = Field(default=0.2, ge=0.0, le=1.0)
+    """How far below `prompted_screen` a negative's score may be to count as near."""
+
+
+class Languages(Record):
+    """Which languages the detectors were measured in."""
+
+    validated: tuple[str, ...] | None = None
+    """BCP 47 primary tags such as `en`. A negative for a text in another language is undetermined. `None` does not ask, which
+    packs older than this field mean."""
+
+
+class Link(Record):
+    """One endpoint of the chain."""
+
+    backend: str
+    """`openai:MODEL`, `langchain:PROVIDER:MODEL`, or `local`, which comes last and may only raise."""
+    base_url: str | None = None
+    api_key_env: str | None = None
+    """Name of the environment variable with its key; a pack holds no secrets."""
+    azure_endpoint: str | None = None
+    azure_api_version: str | None = None
+    model_reported: str | None = None
+    """What the server must say it is; a negative from anything else is `model_drift`."""
+    attempt_timeout_s: float | None = Field(default=None, gt=0.0)
+
+
 class Queue(Record):
     """Where dispositions wait."""
 
@@ -113,6 +145,10 @@ class Policy(Record):
     stages: Stages
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
+    votes: Votes = Votes()
+    languages: Languages = Languages()
+    chain: tuple[Link, ...] = ()
+    """Asked in this order unless the caller names a backend; empty leaves it to the caller."""
     resources: ResourcePolicy
     queues: tuple[Queue, ...] = Field(min_length=1)
     rules: tuple[Rule, ...] = Field(min_length=1)

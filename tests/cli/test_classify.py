@@ -105,7 +105,9 @@ def test_a_missing_file_is_never_taken_for_a_message(run: Callable, name: str) -
     assert (ran.status, ran.out) == (2, "")
     assert "no such file" in ran.err
     assert "--text" in ran.err
-    assert run("classify", name, "--text", "--json").status == 0
+    taken = run("classify", name, "--text", "--json")
+    assert taken.status in (0, 3)  # 3 where it is no English
+    assert len(taken.records) == 1
 
 
 @pytest.mark.parametrize("command", ["classify", "explain"])
@@ -140,7 +142,7 @@ def test_one_input_named_twice(run: Callable, table: str) -> None:
 def test_contradicting_ids(run: Callable, tmp_path: Path) -> None:
     """Rows that share an id but not a text are all assessed, and the run ends with status 2 and says why."""
     path = tmp_path / "in.csv"
-    path.write_text("id,text\n1,a\n1,b\n1,a\nx,y,z\n", encoding="utf-8")
+    path.write_text("id,text\n1,hello\n1,bye\n1,hello\nx,y,z\n", encoding="utf-8")
     ran = run("classify", str(path), "--json")
     assert [(r["id"], r["flags"]) for r in ran.records][:2] == [("1", []), ("1", ["duplicate_id"])]
     assert ran.records[2]["fault"] == "input_unreadable"

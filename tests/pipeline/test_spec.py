@@ -48,7 +48,9 @@ def test_an_unreachable_server_leaves_everything_undetermined():
     with open_filter(spec) as crisis_filter:
         done = crisis_filter.classify_many([Message(id=str(i), text="hello") for i in range(3)])
     assert [(a.outcome, a.fault) for a in done] == [("undetermined", Fault.BROKEN_REPLY)] * 3
-    assert all(a.provenance.attempts == 2 for a in done)
+    # The third finds the door shut after five failures in a row.
+    assert all(1 <= a.provenance.attempts <= 2 for a in done)
+    assert all(a.degraded for a in done)
 
 
 def test_a_policy_by_path_names_its_own_taxonomy(tmp_path):

@@ -1,4 +1,4 @@
-"""What can go wrong, by who must act.
+"""Errors, by who must act.
 
     CrisisFilterError
     ├── ConfigurationError      the operator mends a file, a flag or a key (exit 5)
@@ -13,7 +13,7 @@ errors contains the text of a message or of a model's answer.
 
 from __future__ import annotations
 
-from enum import StrEnum
+from crisis_filter.errors.faults import Fault
 
 __all__ = [
     "AssetError",
@@ -21,42 +21,8 @@ __all__ = [
     "ConfigurationError",
     "CrisisFilterError",
     "EngineError",
-    "Fault",
     "InputError",
 ]
-
-
-class Fault(StrEnum):
-    """Why a message is undetermined, or what went wrong beside a verdict. Closed; `docs/faults.md` has a row for each."""
-
-    REFUSAL_FIELD = "refusal_field"
-    REFUSAL_PROSE = "refusal_prose"
-    FILTER_PROMPT = "filter_prompt"
-    FILTER_FINISH = "filter_finish"
-    TRUNCATED = "truncated"
-    BAD_JSON = "bad_json"
-    SCHEMA = "schema"
-    UNKNOWN_CATEGORY = "unknown_category"
-    STAGE_CONFLICT = "stage_conflict"
-    NONCE_MISMATCH = "nonce_mismatch"
-    TIMEOUT = "timeout"
-    RATE_LIMITED = "rate_limited"
-    SERVER_ERROR = "server_error"
-    MISCONFIGURED = "misconfigured"
-    BROKEN_REPLY = "broken_reply"
-    CONTEXT_OVERFLOW = "context_overflow"
-    EMPTY_REPLY = "empty_reply"
-    NONDETERMINISM = "nondeterminism"
-    MODEL_DRIFT = "model_drift"
-    LOCAL_MODEL = "local_model"
-    OVERLOAD = "overload"
-    INTERNAL = "internal"
-    EMPTY_CONTENT = "empty_content"
-    INPUT_UNREADABLE = "input_unreadable"
-    INPUT_TOO_LONG = "input_too_long"
-    UNVALIDATED_LANGUAGE = "unvalidated_language"
-    INJECTION_SUSPECTED = "injection_suspected"
-    MAY_NOT_CLEAR = "may_not_clear"
 
 
 class CrisisFilterError(Exception):
@@ -93,6 +59,7 @@ class BackendError(CrisisFilterError):
 
     Attributes:
         attempts: requests that were sent before giving up; 0 when none was.
+        troubles: of a chain, which endpoint failed with which fault, in order.
     """
 
     def __init__(self, fault: Fault, detail: str, *, retryable: bool, retry_after_s: float | None = None) -> None:
@@ -102,3 +69,4 @@ class BackendError(CrisisFilterError):
         self.retryable = retryable
         self.retry_after_s = retry_after_s
         self.attempts = 0
+        self.troubles: tuple[tuple[str, Fault], ...] = ()

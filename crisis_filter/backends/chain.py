@@ -1,0 +1,205 @@
+"""Several endpoints as one backend: the first that answers is taken, and one that is down costs nothing.
+
+Each round asks the endpoints in their order, without waiting, until one answers. What failed for the endpoint's own reasons is
+asked again in the next round, after one wait for all; what failed because of the message (a refusal, a filter, a broken answer
+that a reminder did not mend) goes to the next endpoint only. So there is one budget of retries for the chain, and one deadline.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Generic
+
+import numpy as np
+
+from crisis_filter.backends.base import AnswerT, Backend, Reply, Request
+from crisis_filter.backends.breaker import Breaker, BreakerPolicy, Permit
+from crisis_filter.backends.parse import claims_true
+from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
+from crisis_filter.errors import FAULTS, BackendError, Fault
+
+__all__ = ["Chain"]
+
+# A request that was given less than this says nothing about the endpoint when it is not answered.
+_FAIR_S = 0.1
+# A link gives up this much before the call does, so that its breaker learns of it.
+_MARGIN_S = 0.02
+_FOREVER_S = 86_400.0
+
+
+@dataclass(slots=True)
+class _Call(Generic[AnswerT]):
+    """One call of the chain on its way."""
+
+    request: Request[AnswerT]
+    end: float
+    """On the chain's clock."""
+    budget: int
+    """Requests that may still be sent."""
+    open: list[int]
+    """Links that may still be asked, in their order."""
+    faults: list[Counter[Fault]]
+    troubles: list[tuple[str, Fault]] = field(default_factory=list)
+    kept: Reply[AnswerT] | None = None
+    """The most telling reply without an answer."""
+    danger: bool = False
+    error: BackendError | None = None
+
+
+class Chain:
+    """Endpoints in the order in which they are asked.
+
+    Args:
+        links: at least one; the first is the primary.
+        attempts: most requests of a call beyond one for each other link: the retries are shared.
+        policy: of the breakers, one for each link.
+        rng: source of the jitter between rounds.
+        clock: seconds on a clock that never goes back.
+
+    Raises:
+        ValueError: no links.
+    """
+
+    def __init__(
+        self,
+        links: Sequence[Backend],
+        *,
+        attempts: int = 3,
+        policy: BreakerPolicy | None = None,
+        rng: np.random.Generator,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        if not links:
+            raise ValueError("a chain has at least one link")
+        self.links = tuple(links)
+        self.breakers = tuple(Breaker(policy or BreakerPolicy(), clock) for _ in links)
+        self._attempts = attempts
+        self._rng = rng
+        self._clock = clock
+
+    @property
+    def name(self) -> str:
+        """The names of the links, ` > ` between them."""
+        return " > ".join(link.name for link in self.links)
+
+    async def complete(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+        """Answer one request; see `Backend.complete`.
+
+        Returns:
+            The first answer; or a faulty reply that claims a positive; or else, when no link answers, the most telling reply
+            that came: a refusal or a filter before anything else. `troubles` names what failed before.
+
+        Raises:
+            BackendError: no link replied at all; it carries the fault of the first link, or what opened its breaker.
+        """
+        call = _Call(
+            request=request,
+            end=self._clock() + request.deadline_s,
+            budget=self._attempts + len(self.links) - 1,
+            open=list(range(len(self.links))),
+            faults=[Counter() for _ in self.links],
+        )
+
+        async def go_round(_: Ask, tally: Tally) -> Reply[AnswerT] | BackendError:
+            return await self._round(call, tally)
+
+        policy = RetryPolicy(attempts=self._attempts, attempt_timeout_s=_FOREVER_S)
+        try:
+            reply = await persist(go_round, request, policy, self._rng, reask=False)
+        except BackendError as error:
+            error.troubles = tuple(call.troubles)
+            if call.kept is None:
+                raise
+            reply = replace(call.kept, attempts=max(1, error.attempts))
+        return replace(reply, troubles=tuple(call.troubles), danger=call.danger or reply.danger)
+
+    async def aclose(self) -> None:
+        """Release what every link holds."""
+        for link in self.links:
+            await link.aclose()
+
+    async def _round(self, call: _Call[AnswerT], tally: Tally) -> Reply[AnswerT] | BackendError:
+        asked = False
+        retry_after: list[float] = []
+        order = list(call.open)
+        for place, index in enumerate(order):
+            left = call.end - self._clock()
+            if call.budget <= 0 or left <= 0 or not call.open:
+                break
+            permit = self.breakers[index].admit()
+            if permit is None:
+                self._skip(call, index)
+                continue
+            asked = True
+            waiting = sum(1 for later in order[place + 1 :] if self.breakers[later].state != "open")
+            outcome = await self._ask(call, index, permit, max(left - _MARGIN_S, 0.0) / (1 + waiting), tally)
+            if isinstance(outcome, Reply):
+                if outcome.answer is not None or claims_true(outcome.text, call.request.claimed):
+                    return outcome
+                self._keep(call, index, outcome)
+            elif not self._again(call, index, outcome):
+                self._drop(call, index, outcome.fault)
+            elif outcome.retry_after_s is not None:
+                retry_after.append(outcome.retry_after_s)
+        if call.open and asked and call.budget > 0:
+            error = call.error or BackendError(Fault.INTERNAL, "no link was asked", retryable=True)
+            wait = min(retry_after) if len(retry_after) == len(call.open) else None
+            return BackendError(error.fault, error.detail, retryable=True, retry_after_s=wait)
+        if call.kept is not None:
+            return call.kept
+        return call.error or BackendError(Fault.TIMEOUT, "the deadline passed", retryable=False)
+
+    async def _ask(
+        self, call: _Call[AnswerT], index: int, permit: Permit, share_s: float, tally: Tally
+    ) -> Reply[AnswerT] | BackendError:
+        """One link, once; a faulty answer may be asked for again."""
+        request = replace(call.request, deadline_s=share_s, attempts=max(1, call.budget), patient=False)
+        try:
+            reply = await self.links[index].complete(request)
+        except BackendError as error:
+            short = error.fault is Fault.TIMEOUT and share_s < _FAIR_S
+            permit.report(Fault.INTERNAL if short else error.fault)
+            call.budget -= max(1, error.attempts)
+            tally.requests += error.attempts
+            call.troubles.append((self.links[index].name, error.fault))
+            call.error = call.error or error
+            return error
+        except BaseException:
+            permit.give_back()  # a probe that was cancelled must not keep the door shut
+            raise
+        permit.report(None)
+        call.budget -= max(1, reply.attempts)
+        tally.requests += reply.attempts
+        tally.prompt_tokens += reply.prompt_tokens
+        tally.completion_tokens += reply.completion_tokens
+        return replace(reply, link=self.links[index].name, degraded=index > 0)
+
+    def _keep(self, call: _Call[AnswerT], index: int, reply: Reply[AnswerT]) -> None:
+        """Note a reply without an answer; the link is not asked again, for it would say the same."""
+        fault = reply.fault or Fault.INTERNAL
+        self._drop(call, index, fault)
+        call.troubles.append((self.links[index].name, fault))
+        call.danger = call.danger or reply.danger
+        telling = call.kept is None or (FAULTS[fault].sign and not FAULTS[call.kept.fault or fault].sign)
+        if telling:
+            call.kept = reply
+
+    def _drop(self, call: _Call[AnswerT], index: int, fault: Fault) -> None:
+        """Ask a link no more in this call; after a fault that no endpoint can mend, none at all."""
+        call.open = [link for link in call.open if link != index] if FAULTS[fault].next_link else []
+
+    def _again(self, call: _Call[AnswerT], index: int, error: BackendError) -> bool:
+        """Whether a link that brought no reply may be asked once more."""
+        call.faults[index][error.fault] += 1
+        rule = FAULTS[error.fault]
+        within = rule.most_retries is None or call.faults[index][error.fault] <= rule.most_retries
+        return error.retryable and rule.retry == "transport" and within
+
+    def _skip(self, call: _Call[AnswerT], index: int) -> None:
+        """Note a link whose breaker is open; only another link's failure is worth another round."""
+        fault = self.breakers[index].fault or Fault.SERVER_ERROR
+        call.troubles.append((self.links[index].name, fault))
+        call.error = call.error or BackendError(fault, "the circuit of the endpoint is open", retryable=False)

@@ -1,0 +1,140 @@
+"""From a description to the detector: the links of the chain, their prompts, and the engine that may only raise."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from crisis_filter.backends.base import Backend
+from crisis_filter.backends.breaker import BreakerPolicy
+from crisis_filter.backends.registry import open_backend
+from crisis_filter.backends.spec import BackendSpec
+from crisis_filter.errors import ConfigurationError
+from crisis_filter.local.artifact import ENGINES
+from crisis_filter.pipeline.description import LOCAL, FilterSpec
+from crisis_filter.pipeline.detector import TwoStages
+from crisis_filter.prompting.prompt import Prompt, Stage, load_prompt
+from crisis_filter.prompting.render import Rendered, render
+from crisis_filter.stages.categorise import PromptedCategorise
+from crisis_filter.stages.fallback import FallbackCategorise, FallbackScreen
+from crisis_filter.stages.screen import PromptedScreen
+from crisis_filter.stages.votes import VotedScreen
+from crisis_filter.taxonomy.records import Taxonomy
+from crisis_filter.triage.policy import Policy
+
+if TYPE_CHECKING:
+    from crisis_filter.local.engine import LocalEngine
+    from crisis_filter.stages.engine import EngineStages
+
+# What replays or pretends is left as it is: a stand-in would hide what it was made to show.
+_GUARDED = ("openai", "langchain")
+
+
+def open_detector(
+    spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, breaker: BreakerPolicy | None = None
+) -> TwoStages:
+    """The two stages that a description asks for.
+
+    Raises:
+        ConfigurationError: a link is unknown, incomplete or in the wrong place; an asset is missing.
+    """
+    if spec.backend == LOCAL:
+        if spec.fallbacks:
+            raise ConfigurationError("the embedded engine as the sole detector has no fallbacks: leave them out")
+        return _sole(spec, policy, taxonomy)
+    primary = spec.backend_spec()
+    asked = spec.fallbacks
+    fallbacks = asked if asked is not None else (LOCAL,) if primary.kind in _GUARDED else ()
+    others = [link for link in fallbacks if isinstance(link, BackendSpec)]
+    if LOCAL in fallbacks[:-1]:
+        raise ConfigurationError("local comes last in a chain: the embedded engine may only raise")
+    detector = _prompted(spec, policy, taxonomy, _backend([primary, *others], breaker))
+    return _guarded(spec, policy, taxonomy, detector, asked=asked is not None) if LOCAL in fallbacks else detector
+
+
+def _backend(links: list[BackendSpec], breaker: BreakerPolicy | None) -> Backend:
+    """One backend for all links; breakers and shared retries even where there is one."""
+    if len(links) == 1 and links[0].kind not in _GUARDED:
+        return open_backend(links[0])
+    from crisis_filter.backends.chain import Chain  # loads what the embedded engine alone does without
+
+    opened = [open_backend(link) for link in links]
+    return Chain(opened, attempts=links[0].attempts, policy=breaker, rng=np.random.default_rng())
+
+
+def _sole(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
+    engine = _engine(spec)
+    if engine.labels[1:] != taxonomy.ids:
+        raise _other_categories(engine.id, taxonomy)
+    stages = _engine_stages(engine, policy, may_clear=True)
+    name = f"{LOCAL}:{engine.id}"
+    return TwoStages(name=name, screener=stages, categoriser=stages, sole=True, aclose=stages.aclose)
+
+
+def _guarded(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, first: TwoStages, *, asked: bool) -> TwoStages:
+    """The engine behind a language model: it may raise and may not clear (law 2).
+
+    Where nobody asked for it, a taxonomy that it was not trained for is done without it.
+    """
+    engine = _engine(spec)
+    if engine.labels[1:] != taxonomy.ids:
+        if asked:
+            raise _other_categories(engine.id, taxonomy)
+        return first
+    stages = _engine_stages(engine, policy, may_clear=False)
+    name = f"{LOCAL}:{engine.id}"
+
+    async def close_both() -> None:
+        await stages.aclose()
+        await first.aclose()
+
+    return TwoStages(
+        name=f"{first.name} > {name}",
+        screener=FallbackScreen(first.screener, stages, name),
+        categoriser=FallbackCategorise(first.categoriser, stages, name),
+        aclose=close_both,
+    )
+
+
+def _engine(spec: FilterSpec) -> LocalEngine:
+    # The runtime takes longer to import than all the rest.
+    from crisis_filter.local.engine import LocalEngine
+
+    bundled = ENGINES / spec.engine
+    folder = bundled if bundled.is_dir() else Path(spec.engine).expanduser()
+    return LocalEngine.load(folder, threads=spec.engine_threads)
+
+
+def _engine_stages(engine: LocalEngine, policy: Policy, *, may_clear: bool) -> EngineStages:
+    from crisis_filter.stages.engine import EngineStages
+
+    return EngineStages(engine, may_clear=may_clear, threshold=policy.thresholds.engine_screen)
+
+
+def _other_categories(engine: str, taxonomy: Taxonomy) -> ConfigurationError:
+    return ConfigurationError(
+        f"the engine {engine} was trained for other categories than those of {taxonomy.id}: "
+        "use a language model for this taxonomy (--backend openai:MODEL), or leave --taxonomy out"
+    )
+
+
+def _prompted(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, backend: Backend) -> TwoStages:
+    screen = _rendered("screen", spec.screen_prompt or policy.stages.screen, taxonomy)
+    categorise = _rendered("categorise", spec.categorise_prompt or policy.stages.categorise, taxonomy)
+    threshold, votes = policy.thresholds.prompted_screen, policy.votes
+    prompted = PromptedScreen(backend, screen, threshold=threshold)
+    return TwoStages(
+        name=backend.name,
+        screener=VotedScreen(prompted, count=votes.count, threshold=threshold, margin=votes.margin),
+        categoriser=PromptedCategorise(backend, categorise, taxonomy.ids),
+        aclose=backend.aclose,
+    )
+
+
+def _rendered(stage: Stage, name: str, taxonomy: Taxonomy) -> Rendered:
+    prompt: Prompt = load_prompt(name)
+    if prompt.stage != stage:
+        raise ConfigurationError(f"prompt {prompt.id} is for the stage {prompt.stage!r}, not {stage!r}")
+    return render(prompt, taxonomy)

@@ -1,0 +1,89 @@
+"""The last link of a chain: the embedded engine, which may raise and may not clear (law 2)."""
+
+from __future__ import annotations
+
+from crisis_filter.schema import UNSPECIFIED, Failure, PromptRef, ScreenVerdict
+from crisis_filter.stages.base import Categories, Categoriser, Cost, Named, Screened, Screener, Sorted
+
+# The engine takes milliseconds for a text and shares its threads with other messages.
+_RESERVE_S = 1.0
+_LARGEST_SHARE = 0.25
+
+
+def _first_share(deadline_s: float) -> float:
+    return deadline_s - min(_RESERVE_S, _LARGEST_SHARE * deadline_s)
+
+
+class FallbackScreen:
+    """Stage 1 by a language model, and by the engine where that brought no verdict.
+
+    What the engine finds to be a crisis is one, with the model's fault beside it. What it does not stays a failure; its score is
+    kept, so that people can look at the likeliest first.
+
+    Args:
+        first: the language model's stage.
+        engine: the engine's.
+        name: the engine's name among the links of the chain.
+    """
+
+    def __init__(self, first: Screener, engine: Screener, name: str) -> None:
+        self._first = first
+        self._engine = engine
+        self._name = name
+
+    @property
+    def prompt(self) -> PromptRef | None:
+        """Identity of the language model's prompt."""
+        return self._first.prompt
+
+    async def screen(self, text: str, deadline_s: float) -> Screened:
+        """Judge one text; the engine's time is kept free of the language model's."""
+        asked_s = _first_share(deadline_s)
+        screened = await self._first.screen(text, asked_s)
+        failure = screened.result
+        if isinstance(failure, ScreenVerdict):
+            return screened
+        second = (await self._engine.screen(text, deadline_s - asked_s)).result
+        cost = screened.cost + Cost(degraded=True)
+        if isinstance(second, Failure):
+            return Screened(failure, cost)
+        weak = second.model_copy(update={"may_clear": False})
+        if not weak.crisis:
+            return Screened(failure, cost, second=weak)
+        raised = weak.model_copy(update={"fault": failure.fault})
+        return Screened(raised, cost + Cost(links=(self._name,)))
+
+
+class FallbackCategorise:
+    """Stage 2 by a language model, and by the engine where that named nothing.
+
+    `unspecified` stands beside what the engine names, so that routing never looks less urgent than without it.
+
+    Args:
+        first: the language model's stage.
+        engine: the engine's.
+        name: the engine's name among the links of the chain.
+    """
+
+    def __init__(self, first: Categoriser, engine: Categoriser, name: str) -> None:
+        self._first = first
+        self._engine = engine
+        self._name = name
+
+    @property
+    def prompt(self) -> PromptRef | None:
+        """Identity of the language model's prompt."""
+        return self._first.prompt
+
+    async def categorise(self, text: str, deadline_s: float) -> Sorted:
+        """Name the categories of one text."""
+        asked_s = _first_share(deadline_s)
+        given = await self._first.categorise(text, asked_s)
+        if isinstance(given.result, Categories):
+            return given
+        second = (await self._engine.categorise(text, deadline_s - asked_s)).result
+        if isinstance(second, Failure):
+            return given
+        named = (*second.named, Named(category=UNSPECIFIED))
+        cost = given.cost + Cost(degraded=True, links=(self._name,))
+        return Sorted(Categories(named=named, fault=given.result.fault), cost)
