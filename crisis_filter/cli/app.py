@@ -7,7 +7,10 @@ from typing import Annotated
 import typer
 
 from crisis_filter.cli.classify import classify
+from crisis_filter.cli.doctor import doctor
+from crisis_filter.cli.drill import drill
 from crisis_filter.cli.explain import explain
+from crisis_filter.cli.faults import faults
 from crisis_filter.cli.usage import Commands
 
 app = typer.Typer(
@@ -23,6 +26,9 @@ app = typer.Typer(
 )
 app.command()(classify)
 app.command()(explain)
+app.command()(drill)
+app.command()(doctor)
+app.add_typer(faults)
 
 
 def _version(wanted: bool) -> None:

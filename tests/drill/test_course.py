@@ -1,0 +1,180 @@
+"""The drill: passes for this filter, and would not for one that fails open or that gives up."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from crisis_filter.backends.spec import BackendSpec
+from crisis_filter.drill.behaviours import BEHAVIOURS
+from crisis_filter.drill.course import Course, Drill
+from crisis_filter.drill.messages import DrillMessages, load_messages
+from crisis_filter.drill.report import Case, DrillReport, summarise
+from crisis_filter.drill.stand_in import prompted_links, replaced
+from crisis_filter.pipeline.description import FilterSpec
+from crisis_filter.schema import Conclusion, Failure, Fault, ScreenVerdict
+from crisis_filter.taxonomy.load import load_taxonomy
+
+WHOLE = load_messages()
+FEW = DrillMessages(WHOLE.crises[:8], WHOLE.ordinary[:8], WHOLE.attacks[::8], WHOLE.held_out[::8])
+FAULTS = ("http_500", "refusal_field", "prose_not_safe", "verdict_zero", "two_objects", "prompt_front_dropped")
+SMALL = Course(per_fault=3, ordinary=2, once=2, per_attack=1, deadline_s=1.5, faults=FAULTS)
+QUICK = replace(SMALL, parts=("control", "everywhere", "once"))
+ONE_LINK = FilterSpec(backend="openai:any", api_key="k", fallbacks=())
+
+
+DEFAULT = FilterSpec()
+
+
+async def drilled(spec: FilterSpec = DEFAULT, course: Course = SMALL) -> tuple[DrillReport, list[Case]]:
+    one = Drill(spec, FEW, course)
+    cases = [case async for case in one.run()]
+    return summarise(cases, detector=one.detector, policy=one.policy, elapsed_s=1.0), cases
+
+
+async def test_the_default_chain_passes():
+    """Two endpoints and the engine: nothing silent, everything recoverable recovered, every fault named."""
+    report, cases = await drilled()
+    assert report.passed
+    assert report.detector == "openai:drill > openai:drill > local:starter-v1"
+    assert (report.silent_negatives, report.wrong) == (0, ())
+    assert report.control.hits == report.control.n == 16
+    assert report.recovered.hits == report.recovered.n > 30
+    assert report.injections.hits == report.injections.n > 0
+    assert report.named.hits == report.named.n > 0
+    assert {case.part for case in cases} == {
+        "control",
+        "everywhere",
+        "first_link",
+        "once",
+        "network",
+        "injection",
+        "held_out",
+    }
+
+
+async def test_a_single_endpoint_without_an_engine_passes_too():
+    """It has nobody to turn to, so more is undetermined; what the endpoint can mend itself is recovered."""
+    report, cases = await drilled(ONE_LINK)
+    assert report.passed
+    everywhere = [case for case in cases if case.part == "everywhere"]
+    assert {case.outcome for case in everywhere if case.fault == "http_500"} == {"undetermined"}
+    assert {case.named for case in everywhere if case.fault == "http_500"} == {Fault.SERVER_ERROR}
+    assert not any(case.part == "first_link" for case in cases)
+
+
+async def test_a_filter_that_fails_open_does_not_pass(monkeypatch):
+    """Were a failure taken for a negative, the drill would count it."""
+
+    def open_minded(results, flags=frozenset()):
+        positive = any(isinstance(r, ScreenVerdict) and r.crisis for r in results)
+        return Conclusion(outcome="crisis" if positive else "no_crisis")
+
+    monkeypatch.setattr("crisis_filter.pipeline.judge.conclude", open_minded)
+    report, _ = await drilled(ONE_LINK, QUICK)
+    assert not report.passed
+    assert report.silent_negatives > 0
+
+
+async def test_a_filter_that_gives_up_does_not_pass(monkeypatch):
+    """Undetermined for everything has no silent negatives, and is no filter."""
+
+    def despairing(results, flags=frozenset()):
+        return Conclusion(outcome="undetermined", fault=Fault.INTERNAL)
+
+    monkeypatch.setattr("crisis_filter.pipeline.judge.conclude", despairing)
+    report, _ = await drilled(ONE_LINK, QUICK)
+    assert report.silent_negatives == 0
+    assert not report.passed
+    assert (report.control.hits, report.recovered.hits) == (0, 0)
+
+
+async def test_no_retries_and_nobody_else_does_not_pass():
+    """Faults that could have been recovered from must end in verdicts."""
+    spec = ONE_LINK.model_copy(update={"attempts": 1})
+    report, _ = await drilled(spec, QUICK)
+    assert report.silent_negatives == 0
+    assert not report.passed
+    assert any(wrong.startswith("once") for wrong in report.wrong)
+
+
+def test_the_configured_chain_keeps_its_shape():
+    """Endpoints are replaced one for one, the engine stays where it was, and no address or key is left."""
+    spec = FilterSpec(
+        backend="langchain:anthropic:m",
+        fallbacks=(BackendSpec(kind="openai", model="b", api_key="secret", attempts=2), "local"),
+        taxonomy="clinical-v1",
+        azure_endpoint="https://corp.example",
+    )
+    assert prompted_links(spec) == 2
+    given = replaced(spec, ["http://127.0.0.1:1/v1", "http://127.0.0.1:2/v1"], 3.0)
+    assert (given.backend, given.base_url, given.azure_endpoint, given.deadline_s) == (
+        "openai:drill",
+        "http://127.0.0.1:1/v1",
+        None,
+        3.0,
+    )
+    second, last = given.fallbacks
+    assert (second.base_url, second.attempts, second.api_key.get_secret_value(), last) == (
+        "http://127.0.0.1:2/v1",
+        2,
+        "drill",
+        "local",
+    )
+    assert given.taxonomy == "clinical-v1"
+    assert replaced(ONE_LINK, ["http://127.0.0.1:1/v1"], 1.0).fallbacks == ()
+
+
+def test_the_report_counts_what_it_is_given():
+    """Held-out attacks are counted apart; nothing tried is not passed."""
+
+    def case(part="everywhere", outcome="crisis", crisis=True, **fields) -> Case:
+        return Case(part=part, fault="f", crisis=crisis, outcome=outcome, named=None, **fields)
+
+    cases = [
+        case("control", recoverable=True),
+        case("control", "no_crisis", crisis=False, recoverable=True),
+        case("first_link", recoverable=True),
+        case(outcome="undetermined"),
+        case("held_out", "no_crisis"),
+        case("injection"),
+    ]
+    report = summarise(cases, detector="d", policy="p", elapsed_s=1.0)
+    assert report.passed
+    assert (report.cases, report.silent_negatives, report.held_out.hits, report.held_out.n) == (6, 0, 0, 1)
+    assert not summarise([], detector="d", policy="p", elapsed_s=1.0).passed
+    assert not summarise([*cases, case(outcome="no_crisis")], detector="d", policy="p", elapsed_s=1.0).passed
+    (cell,) = [cell for cell in report.cells if cell.part == "everywhere"]
+    assert (cell.crisis, cell.undetermined, cell.not_crisis, cell.cases) == (0, 1, 0, 1)
+
+
+def test_the_messages_are_whole():
+    """Enough of each, no text twice, categories that exist, labels on both sides."""
+    taxonomy = load_taxonomy("clinical-v1")
+    assert len(WHOLE.crises) >= 200
+    assert len(WHOLE.ordinary) >= 200
+    assert len(WHOLE.attacks) >= 60
+    assert len(WHOLE.held_out) >= 60
+    texts = [one.text for one in (*WHOLE.crises, *WHOLE.ordinary)]
+    assert len(set(texts)) == len(texts)
+    assert all(one.crisis and set(one.categories) <= set(taxonomy.ids) for one in WHOLE.crises)
+    counts = [sum(name in one.categories for one in WHOLE.crises) for name in taxonomy.ids]
+    assert min(counts) >= 25
+    assert not any(one.crisis or one.categories for one in WHOLE.ordinary)
+    assert {a.text for a in WHOLE.attacks}.isdisjoint(a.text for a in WHOLE.held_out)
+
+
+def test_the_whole_drill_is_large_enough():
+    """The full course has every fault, and the attacks before, after and inside crises."""
+    full = Drill(FilterSpec(), WHOLE, Course(per_fault=200, per_attack=4))
+    assert full.expected_cases() >= 9_000
+    assert len(BEHAVIOURS) > 60
+    assert len(WHOLE.attacks) * 3 * 4 * 2 >= 2_400
+
+
+def test_failure_is_never_right():
+    """Neither for a crisis nor for an ordinary message."""
+    for crisis in (True, False):
+        one = Case(part="once", fault="f", crisis=crisis, outcome="undetermined", named=Fault.TIMEOUT)
+        assert not one.right
+        assert not one.silent_negative
+    assert Failure(fault=Fault.TIMEOUT)
