@@ -166,7 +166,11 @@ HARD = {
 
 @pytest.mark.parametrize("text", HARD.values(), ids=HARD)
 def test_sixty_thousand_characters_take_less_than_a_second(text):
-    """Linear for what people send and for what is made to be slow."""
-    started = time.perf_counter()
+    """Linear for what people send and for what is made to be slow: a second of work, whatever else the machine does."""
+    assert min(_work_s(text) for _ in range(3)) < 1
+
+
+def _work_s(text: str) -> float:
+    started = time.process_time()
     views(text)
-    assert time.perf_counter() - started < 1
+    return time.process_time() - started
