@@ -12,7 +12,7 @@ import numpy as np
 from crisis_filter.backends.breaker import BreakerPolicy
 from crisis_filter.drill.answers import Brain, EchoProne, Healthy, KnownTexts, Obedient
 from crisis_filter.drill.behaviours import BEHAVIOURS, Behaviour
-from crisis_filter.drill.messages import Attack, DrillMessages, Labelled
+from crisis_filter.drill.messages import PLACES, Attack, DrillMessages, Labelled
 from crisis_filter.drill.plans import HEALTHY_NAME, Always, First
 from crisis_filter.drill.proxy import TcpProxy
 from crisis_filter.drill.report import Case, Part
@@ -200,9 +200,9 @@ class Drill:
         """Every attack before, after and in the middle of some crises."""
         turning = cycle(self._messages.crises)
         sent = []
-        for attack, place in product(attacks, _PLACES):
+        for attack, place in product(attacks, PLACES):
             for crisis in islice(turning, self._course.per_attack):
-                text = _PLACES[place](crisis.text, attack.text)
+                text = PLACES[place](crisis.text, attack.text)
                 sent.append(crisis.model_copy(update={"id": f"{crisis.id}/{attack.id}/{place}", "text": text}))
         return tuple(sent)
 
@@ -264,11 +264,6 @@ class Drill:
             yield crisis_filter, servers
 
 
-_PLACES = {
-    "after": lambda message, attack: f"{message}\n{attack}",
-    "before": lambda message, attack: f"{attack}\n{message}",
-    "inside": lambda message, attack: " ".join(_around(message, attack)),
-}
 _PARTS = {
     "control": Drill.control,
     "everywhere": Drill.everywhere,
@@ -278,12 +273,6 @@ _PARTS = {
     "injection": Drill.injection,
     "held_out": Drill.held_out,
 }
-
-
-def _around(message: str, attack: str) -> list[str]:
-    words = message.split(" ")
-    middle = len(words) // 2
-    return [*words[:middle], attack, *words[middle:]]
 
 
 async def _set(servers: Iterable[FaultServer], name: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -14,6 +15,13 @@ from crisis_filter.schema import Message, Record
 RowT = TypeVar("RowT", bound=Record)
 
 SET, ATTACKS = "drill-v1", "attacks-v1"
+
+PLACES: Mapping[str, Callable[[str, str], str]] = {
+    "after": lambda message, attack: f"{message}\n{attack}",
+    "before": lambda message, attack: f"{attack}\n{message}",
+    "inside": lambda message, attack: " ".join(_around(message, attack)),
+}
+"""Where an attack stands in a message."""
 
 
 class Labelled(Record):
@@ -66,6 +74,12 @@ def load_messages() -> DrillMessages:
         attacks=_rows(ATTACKS, "gate", Attack),
         held_out=_rows(SET, "held-out-attacks", Attack),
     )
+
+
+def _around(message: str, attack: str) -> list[str]:
+    words = message.split(" ")
+    middle = len(words) // 2
+    return [*words[:middle], attack, *words[middle:]]
 
 
 def _rows(folder: str, name: str, row: type[RowT]) -> tuple[RowT, ...]:
