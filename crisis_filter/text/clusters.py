@@ -25,7 +25,7 @@ _TAGS = regex.compile(r"[\U000e0000-\U000e007f]+")
 _LONE_FLAG = regex.compile(r"\p{Regional_Indicator}(?!\p{Regional_Indicator})")
 _FLAG_OFFSET = 0x1F1E6 - ord("A")
 # Typing software puts these in unasked, so on their own they are no reason to judge a text twice.
-_COSMETIC = {ord(a): b for a, b in zip("‘’‚‛“”„‟–—‐‑´`", "''''\"\"\"\"----''", strict=True)} | {ord("…"): "..."}
+_COSMETIC = {ord(a): b for a, b in zip("‘’‚‛“”„‟–—‐‑´", "''''\"\"\"\"----'", strict=True)} | {ord("…"): "..."}
 # Marks laid over letters: blocks of combining marks that belong to no one script; and those that spell no language.
 _MARK = regex.compile(r"[\u0300-\u036f\u0483-\u0489\u1ab0-\u1aff\u1dc0-\u1dff\u20d0-\u20ff\ufe20-\ufe2f]")
 _DECORATION = regex.compile(
