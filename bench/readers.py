@@ -18,8 +18,8 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from crisis_filter.backends.base import AnswerT, Reply, Request
-from crisis_filter.backends.recorded import NONCE_PLACEHOLDER, Recorded, import_answers, request_hash
+from crisis_filter.backends.base import NONCE_PLACEHOLDER, AnswerT, Reply, Request
+from crisis_filter.backends.recorded import Recorded, import_answers, request_hash
 from crisis_filter.errors import BackendError
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.filter import CrisisFilter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Collection
 from typing import Any
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError
@@ -70,7 +71,7 @@ def filter_spec(**given: Any) -> FilterSpec:
             # Keys and addresses meant for OpenAI must not travel to another provider, which reads its own variables.
             for name in {"api_key", "base_url", "azure_endpoint"} - explicit.keys():
                 chosen.pop(name, None)
-        return FilterSpec.model_validate(_chained(chosen))
+        return FilterSpec.model_validate(_chained(chosen, explicit.keys()))
     except ValidationError as error:
         problems = "; ".join(
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
@@ -78,18 +79,24 @@ def filter_spec(**given: Any) -> FilterSpec:
     raise ConfigurationError(f"settings: {problems}")
 
 
-def _chained(chosen: dict[str, Any]) -> dict[str, Any]:
+def _chained(chosen: dict[str, Any], explicit: Collection[str]) -> dict[str, Any]:
     """What was chosen, with the links of its chain made whole: those given, else those of the policy pack.
 
     A pack's chain counts only where nobody names a backend.
 
     Raises:
-        ConfigurationError: a link is malformed, or the variable with its key is not set.
+        ConfigurationError: a link is malformed, the variable with its key is not set, or an address was given that the pack's
+            chain would pass over.
     """
     given = chosen.pop("fallbacks", None)
     links = [parse_link(text) for text in given or () if text.strip() != NOBODY]
     chain = () if "backend" in chosen else load_policy(chosen.get("policy", DEFAULT_POLICY)).chain
     if chain:
+        if beside := sorted(_OF_AN_ENDPOINT & set(explicit)):
+            raise ConfigurationError(
+                f"{', '.join(beside)}: the policy pack has a chain of its own, so messages would not go there; name a backend as well, "
+                "or leave it out"
+            )
         # Keys and addresses that lie around in the environment belong to other endpoints than the pack's.
         chosen = {name: value for name, value in chosen.items() if name not in _OF_AN_ENDPOINT}
         own = chain[0].model_dump(exclude={"api_key_env"}, exclude_none=True)

@@ -65,7 +65,7 @@ def test_the_script_in_the_library_page_works(tmp_path):
     path.write_text(lines, encoding="utf-8")
     with open_filter(FilterSpec(backend=f"scripted:{path}")) as crisis_filter:
         a = crisis_filter.classify("anything")
-    assert [(f.category, f.severity) for f in a.findings] == [("suicide", "severe")]
+    assert [(f.category, f.severity) for f in a.findings] == [("suicide", "severe"), ("unspecified", None)]
 
 
 def test_the_table_of_faults_is_the_code():

@@ -12,8 +12,11 @@ from crisis_filter.triage.policy import load_policy
 
 PROMPTS = {
     "categorise/reasoned-v1": "1b8b9d24008d93f56864574b3c18ac2dc6fd9c8f8f1f6d077fd38f403735fdb0",
+    "categorise/reasoned-v2": "99d52bfb2091b595376e35900ea03824e336f2b8c24ff097e089d09298a58fe5",
     "screen/reasoned-v1": "cf78eb8c308d16fd6323ac8f053c5c3bae86685e4fed2538929ca585a8a18b46",
+    "screen/reasoned-v2": "1fcf0a6b92efa1cb8f4b411df9fc6c9bdab3883687346e1e52e10e73d06664c6",
     "screen/terse-v1": "a359aa6fc79c62aa091d53777d9ac1627c2d55b85431d17fb7f24650fc4d5750",
+    "screen/terse-v2": "1be6d998273ad09caacbb4ce2362ced728057371ee6d9a36478c0ee17dd02873",
 }
 TAXONOMIES = {
     "clinical-v1": "f5d70b200658c2d83b19e85872258d6d61f205768223edddcdf9832a58362e97",
@@ -23,6 +26,7 @@ TAXONOMIES = {
 POLICIES = {
     "default": "95d555aed842392e37c52aea87e738530585647c83402fbff5a8b3a0437f9dfb",
     "default-v2": "7732cac887167c2a561f1ec1df7b919ee6d04ee2a38938f63046dab0468b6ba7",
+    "default-v3": "8aa57657b199cbb1341163aa9a48c7b00449addf5238a15b457d3fc1427e752c",
 }
 ENGINE_CARDS = {"starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828"}
 

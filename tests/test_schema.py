@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from crisis_filter.schema import OUTCOMES, Assessment, Failure, Fault, Finding, Provenance, ScreenVerdict, conclude
+from crisis_filter.schema import (
+    OUTCOMES,
+    Assessment,
+    Failure,
+    Fault,
+    Finding,
+    Flag,
+    Provenance,
+    ScreenVerdict,
+    conclude,
+)
 from tests.strategies import failures, results, verdicts
 
 CLEARS = ScreenVerdict(crisis=False, may_clear=True)
@@ -115,3 +127,69 @@ def test_validation_errors_and_reprs_hide_the_text():
 def test_outcomes_are_ordered_highest_first():
     """Joins elsewhere rely on this order."""
     assert OUTCOMES == ("crisis", "undetermined", "no_crisis")
+
+
+def said(crisis: bool, score: float | None = None, source: str | None = None) -> ScreenVerdict:
+    return ScreenVerdict(crisis=crisis, may_clear=True, score=score, score_source=source)
+
+
+@pytest.mark.parametrize(
+    ("given_results", "outcome", "score", "source"),
+    [
+        ([said(False, 0.1, "stated"), said(False, 0.3, "logprobs")], "no_crisis", 0.3, "logprobs"),
+        ([said(False, 0.3, "logprobs"), said(False), said(False, 0.1, "stated")], "no_crisis", 0.3, "logprobs"),
+        ([said(False, 0.0, "stated")], "no_crisis", 0.0, "stated"),
+        ([said(False, 0.0, "stated"), said(False, 0.3, "logprobs")], "no_crisis", 0.3, "logprobs"),
+        ([said(False)], "no_crisis", None, None),
+        ([said(False, 0.1, "stated"), LOST, said(False, 0.4, "engine")], "undetermined", 0.4, "engine"),
+        ([LOST], "undetermined", None, None),
+        ([said(True, 0.2, "stated"), said(True, 0.6, "votes"), said(False, 0.9, "engine")], "crisis", 0.6, "votes"),
+        ([said(True), said(False, 0.9, "engine")], "crisis", None, None),
+        ([said(True), said(True, 0.0, "stated")], "crisis", 0.0, "stated"),
+    ],
+)
+def test_the_score_is_the_highest_of_those_that_decided(given_results, outcome, score, source):
+    """Of a crisis the highest among the positives; otherwise the highest of any verdict; with where it came from."""
+    conclusion = conclude(given_results)
+    assert (conclusion.outcome, conclusion.score, conclusion.score_source) == (outcome, score, source)
+
+
+def test_the_first_failure_is_named_and_goes_before_a_faulty_positive():
+    """Which fault stands beside an outcome when there are several."""
+    other = Failure(fault=Fault.BAD_JSON)
+    assert conclude([CLEARS, LOST, other]).fault is Fault.TIMEOUT
+    assert conclude([other, LOST]).fault is Fault.BAD_JSON
+    assert conclude([DRIFTED, LOST]).fault is Fault.TIMEOUT
+    assert conclude([RAISES, DRIFTED]).fault is Fault.SCHEMA
+
+
+FORBIDDING = {
+    "encoding_repaired": Fault.INPUT_UNREADABLE,
+    "injection_suspected": Fault.INJECTION_SUSPECTED,
+    "filter_named_danger": Fault.FILTER_PROMPT,
+    "unvalidated_language": Fault.UNVALIDATED_LANGUAGE,
+}
+
+
+@pytest.mark.parametrize("flag", get_args(Flag))
+def test_what_each_flag_does_to_a_negative(flag):
+    """Four forbid it, each with its fault; the others are only noted. A crisis is untouched by all."""
+    conclusion = conclude([CLEARS], frozenset({flag}))
+    expected = ("undetermined", FORBIDDING[flag]) if flag in FORBIDDING else ("no_crisis", None)
+    assert (conclusion.outcome, conclusion.fault) == expected
+    assert conclude([RAISES], frozenset({flag})) == conclude([RAISES])
+
+
+def test_the_first_reason_that_forbids_a_negative_is_named():
+    """Of several flags the one that stands first in the table; a detector that may not clear before any flag."""
+    assert conclude([CLEARS], frozenset(FORBIDDING)).fault is Fault.INPUT_UNREADABLE
+    assert conclude([CLEARS], frozenset(list(FORBIDDING)[1:])).fault is Fault.INJECTION_SUSPECTED
+    assert conclude([CLEARS], frozenset(list(FORBIDDING)[2:])).fault is Fault.FILTER_PROMPT
+    assert conclude([WEAK], frozenset(FORBIDDING)).fault is Fault.MAY_NOT_CLEAR
+
+
+@pytest.mark.parametrize("fields", [{"score": 0.5}, {"score_source": "engine"}])
+def test_a_score_without_its_source_is_refused(fields):
+    """And a source without its score."""
+    with pytest.raises(ValidationError, match="go together"):
+        ScreenVerdict(crisis=True, may_clear=False, **fields)

@@ -30,7 +30,7 @@ def bare(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_anything_the_embedded_engine_is_used():
     """The offline default needs no setting."""
     spec = filter_spec()
-    assert (spec.backend, spec.policy, spec.api_key) == ("local", "default-v2", None)
+    assert (spec.backend, spec.policy, spec.api_key) == ("local", "default-v3", None)
 
 
 def test_an_argument_goes_before_the_environment(monkeypatch):
@@ -198,7 +198,7 @@ def pack(tmp_path):
     from crisis_filter.assets import find
 
     path = tmp_path / "mine.toml"
-    path.write_text(find("policies", "default-v2", ".toml").read_text(encoding="utf-8") + CHAIN, encoding="utf-8")
+    path.write_text(find("policies", "default-v3", ".toml").read_text(encoding="utf-8") + CHAIN, encoding="utf-8")
     return str(path)
 
 
@@ -219,3 +219,11 @@ def test_the_key_of_the_chain_is_the_one_it_names(monkeypatch, pack):
     monkeypatch.setenv("SECOND_KEY", "sk-second")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-public")
     assert filter_spec(policy=pack).api_key is None
+
+
+@pytest.mark.parametrize("given", [{"base_url": "http://127.0.0.1:8080/v1"}, {"api_key": "k"}])
+def test_an_address_beside_a_chain_of_the_pack_is_refused(monkeypatch, pack, given):
+    """The chain would pass it over, and the text would go elsewhere than told."""
+    monkeypatch.setenv("SECOND_KEY", "s")
+    with pytest.raises(ConfigurationError, match="chain of its own"):
+        filter_spec(policy=str(pack), **given)

@@ -14,6 +14,8 @@ from pydantic import BaseModel
 from crisis_filter.schema import Fault
 
 AnswerT = TypeVar("AnswerT", bound=BaseModel)
+NONCE_PLACEHOLDER = "{{nonce}}"
+"""Stands for the nonce in recordings and scripts."""
 
 Finish = Literal["answered", "refused", "filtered", "truncated", "malformed", "mismatched"]
 """`answered`: complete, valid against the answer model, nonce echoed. `refused`: the model declined. `filtered`: the
@@ -33,6 +35,8 @@ class Request(Generic[AnswerT]):
     """Answer model. Has a string field `nonce`."""
     nonce: str
     """What the answer must echo."""
+    replayed: str | None = field(default=None, repr=False)
+    """`user` as it is with `{{nonce}}` for a nonce, by which a recording finds it again; `None` where the nonce stands in one piece."""
     label_field: str | None = None
     """Boolean field whose token log-probabilities give the score; `None` when none is wanted."""
     claim: str | None = None
@@ -76,12 +80,14 @@ class Reply(Generic[AnswerT]):
     """Requests sent to obtain this reply, re-asks included."""
     danger: bool = False
     """Whether a provider's filter names self-harm or violence of medium severity or more, in the message or the answer."""
+    attack: bool = False
+    """Whether a provider's filter found an attack on the model in the message."""
     link: str | None = None
     """Of a chain, the endpoint that replied."""
     degraded: bool = False
     """Whether another endpoint than the first of a chain replied."""
     troubles: tuple[tuple[str, Fault], ...] = ()
-    """Of a chain, which endpoints failed before, with which fault, in order."""
+    """Which endpoints failed before, with which fault, in order; the same one where it was asked again."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
 

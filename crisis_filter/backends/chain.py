@@ -7,6 +7,7 @@ that a reminder did not mend) goes to the next endpoint only. So there is one bu
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -28,6 +29,8 @@ _FAIR_S = 0.1
 # A link gives up this much before the call does, so that its breaker learns of it.
 _MARGIN_S = 0.02
 _FOREVER_S = 86_400.0
+# A sleep may end a little early.
+_SOON_S = 0.02
 
 
 @dataclass(slots=True)
@@ -46,7 +49,21 @@ class _Call(Generic[AnswerT]):
     kept: Reply[AnswerT] | None = None
     """The most telling reply without an answer."""
     danger: bool = False
+    attack: bool = False
     error: BackendError | None = None
+    asked: set[int] = field(default_factory=set)
+    """Links that were asked; each is, once, whatever the others cost."""
+    not_before: dict[int, float] = field(default_factory=dict)
+    """On the chain's clock, when a link that said so wants to be asked again."""
+
+    def take(self, reply: Reply[AnswerT]) -> Reply[AnswerT]:
+        """A reply with everything that was met on its way."""
+        return replace(
+            reply,
+            troubles=tuple(self.troubles),
+            danger=self.danger or reply.danger,
+            attack=self.attack or reply.attack,
+        )
 
 
 class Chain:
@@ -114,26 +131,33 @@ class Chain:
             if call.kept is None:
                 raise
             reply = replace(call.kept, attempts=max(1, error.attempts))
-        return replace(reply, troubles=tuple(call.troubles), danger=call.danger or reply.danger)
+        return call.take(reply)
 
     async def aclose(self) -> None:
-        """Release what every link holds."""
-        for link in self.links:
-            await link.aclose()
+        """Release what every link holds, of the others too when one fails at it.
+
+        Raises:
+            Exception: the first such failure.
+        """
+        ends = await asyncio.gather(*(link.aclose() for link in self.links), return_exceptions=True)
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
 
     async def _round(self, call: _Call[AnswerT], tally: Tally) -> Reply[AnswerT] | BackendError:
-        asked = False
-        retry_after: list[float] = []
         order = list(call.open)
+        reached: set[int] = set()
         for place, index in enumerate(order):
             left = call.end - self._clock()
-            if call.budget <= 0 or left <= 0 or not call.open:
+            if left <= 0 or not call.open:
                 break
+            if (call.budget <= 0 and index in call.asked) or self._clock() + _SOON_S < call.not_before.get(index, 0.0):
+                continue
             permit = self.breakers[index].admit()
             if permit is None:
                 self._skip(call, index)
                 continue
-            asked = True
+            reached.add(index)
             waiting = sum(1 for later in order[place + 1 :] if self.breakers[later].state != "open")
             outcome = await self._ask(call, index, permit, max(left - _MARGIN_S, 0.0) / (1 + waiting), tally)
             if isinstance(outcome, Reply):
@@ -143,39 +167,60 @@ class Chain:
             elif not self._again(call, index, outcome):
                 self._drop(call, index, outcome.fault)
             elif outcome.retry_after_s is not None:
-                retry_after.append(outcome.retry_after_s)
-        if call.open and asked and call.budget > 0:
-            error = call.error or BackendError(Fault.INTERNAL, "no link was asked", retryable=True)
-            wait = min(retry_after) if len(retry_after) == len(call.open) else None
+                call.not_before[index] = self._clock() + outcome.retry_after_s
+        return self._next(call, reached)
+
+    def _next(self, call: _Call[AnswerT], reached: set[int]) -> Reply[AnswerT] | BackendError:
+        """After a round without an answer: whether there is to be another, and when; or what the call ends with."""
+        error = call.error or BackendError(Fault.TIMEOUT, "the deadline passed", retryable=False)
+        # A link whose breaker is open is worth no waiting.
+        hopeful = [index for index in call.open if index in reached or index in call.not_before]
+        if hopeful and call.budget > 0:
+            now = self._clock()
+            waits = [call.not_before[index] - now for index in hopeful if index in call.not_before]
+            wait = max(0.0, min(waits)) if len(waits) == len(hopeful) else None
             return BackendError(error.fault, error.detail, retryable=True, retry_after_s=wait)
         if call.kept is not None:
             return call.kept
-        return call.error or BackendError(Fault.TIMEOUT, "the deadline passed", retryable=False)
+        return BackendError(error.fault, error.detail, retryable=False)
 
     async def _ask(
         self, call: _Call[AnswerT], index: int, permit: Permit, share_s: float, tally: Tally
     ) -> Reply[AnswerT] | BackendError:
         """One link, once; a faulty answer may be asked for again."""
-        request = replace(call.request, deadline_s=share_s, attempts=max(1, call.budget), patient=False)
+        call.asked.add(index)
+        call.not_before.pop(index, None)
+        unasked = sum(1 for other in call.open if other not in call.asked)
+        request = replace(call.request, deadline_s=share_s, attempts=max(1, call.budget - unasked), patient=False)
         try:
             reply = await self.links[index].complete(request)
         except BackendError as error:
-            short = error.fault is Fault.TIMEOUT and share_s < _FAIR_S
-            permit.report(Fault.INTERNAL if short else error.fault)
-            call.budget -= max(1, error.attempts)
-            tally.requests += error.attempts
-            call.troubles.append((self.links[index].name, error.fault))
-            call.error = call.error or error
-            return error
+            return self._failed(call, index, permit, error, share_s, tally)
+        except Exception as error:  # noqa: BLE001  # a bug in one link is no reason not to ask the next
+            bug = BackendError(Fault.INTERNAL, f"unexpected {type(error).__name__}", retryable=False)
+            return self._failed(call, index, permit, bug, share_s, tally)
         except BaseException:
             permit.give_back()  # a probe that was cancelled must not keep the door shut
             raise
         permit.report(None)
         call.budget -= max(1, reply.attempts)
+        call.troubles += [(self.links[index].name, fault) for _, fault in reply.troubles]
         tally.requests += reply.attempts
         tally.prompt_tokens += reply.prompt_tokens
         tally.completion_tokens += reply.completion_tokens
         return replace(reply, link=self.links[index].name, degraded=index > 0)
+
+    def _failed(
+        self, call: _Call[AnswerT], index: int, permit: Permit, error: BackendError, share_s: float, tally: Tally
+    ) -> BackendError:
+        """Note a link that brought no reply."""
+        short = error.fault is Fault.TIMEOUT and share_s < _FAIR_S
+        permit.report(Fault.INTERNAL if short else error.fault)
+        call.budget -= max(1, error.attempts)
+        tally.requests += error.attempts
+        call.troubles.append((self.links[index].name, error.fault))
+        call.error = call.error or error
+        return error
 
     def _keep(self, call: _Call[AnswerT], index: int, reply: Reply[AnswerT]) -> None:
         """Note a reply without an answer; the link is not asked again, for it would say the same."""
@@ -183,6 +228,7 @@ class Chain:
         self._drop(call, index, fault)
         call.troubles.append((self.links[index].name, fault))
         call.danger = call.danger or reply.danger
+        call.attack = call.attack or reply.attack
         telling = call.kept is None or (FAULTS[fault].sign and not FAULTS[call.kept.fault or fault].sign)
         if telling:
             call.kept = reply

@@ -119,8 +119,21 @@ def _text(raw: object) -> tuple[str | None, set[str]]:
     if isinstance(content, str):
         return content or None, set()
     blocks = [block for block in content if isinstance(block, Mapping)] if isinstance(content, list) else []
-    texts = [b["text"] for b in blocks if b.get("type") in ("text", "output_text") and isinstance(b.get("text"), str)]
+    texts = [text for block in content if (text := _block_text(block))] if isinstance(content, list) else []
     return "".join(texts) or None, {str(block.get("type")) for block in blocks}
+
+
+def _block_text(block: object) -> str | None:
+    """The text of a block, which may be text itself."""
+    if isinstance(block, str):
+        return block
+    if (
+        isinstance(block, Mapping)
+        and block.get("type") in ("text", "output_text")
+        and isinstance(block.get("text"), str)
+    ):
+        return str(block["text"])
+    return None
 
 
 def _other_blocks(raw: object) -> Iterator[object]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
-from crisis_filter.backends.http_faults import names_danger
+from crisis_filter.backends.http_faults import names_attack, names_danger
 from crisis_filter.backends.logprobs import probability_true
 from crisis_filter.backends.parse import all_written, parse_answer, server_model, unanswered
 from crisis_filter.backends.window import whole
@@ -23,6 +23,8 @@ class Completion:
     """The parts of a chat completion that matter here, as received."""
 
     choices: tuple[Mapping[str, Any], ...] = field(repr=False)
+    filtered: tuple[object, ...] = field(default=(), repr=False)
+    """What a provider's filter says of the prompt and of each choice, whether or not it blocked anything."""
     model: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -40,9 +42,11 @@ def read_completion(body: bytes) -> Completion | BackendError:
         return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
     if not isinstance(whole, dict) or whole.get("error") or not isinstance(whole.get("choices"), list):
         return BackendError(Fault.BROKEN_REPLY, "the body is no chat completion", retryable=True)
+    choices = tuple(choice for choice in whole["choices"] if isinstance(choice, Mapping))
     usage = whole.get("usage")
     return Completion(
-        choices=tuple(choice for choice in whole["choices"] if isinstance(choice, Mapping)),
+        choices=choices,
+        filtered=(*_accounts(whole.get("prompt_filter_results")), *(c.get("content_filter_results") for c in choices)),
         model=server_model(whole.get("model")),
         prompt_tokens=_count(usage, "prompt_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
@@ -51,7 +55,12 @@ def read_completion(body: bytes) -> Completion | BackendError:
 
 def reply_of(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
     """What a completion says, checked in this order: filter, refusal, length, shape, how it ended, the answer itself."""
-    reply = replace(_judge(completion, request), model=completion.model)
+    reply = replace(
+        _judge(completion, request),
+        model=completion.model,
+        danger=any(map(names_danger, completion.filtered)),
+        attack=any(map(names_attack, completion.filtered)),
+    )
     return whole(reply, request, completion.prompt_tokens)
 
 
@@ -60,8 +69,7 @@ def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
     ends = [choice.get("finish_reason") for choice in completion.choices]
     messages = [_message(choice) for choice in completion.choices]
     if "content_filter" in ends:
-        reply = unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
-        return replace(reply, danger=any(names_danger(c.get("content_filter_results")) for c in completion.choices))
+        return unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
     if any(message.get("refusal") for message in messages):
         return unanswered("refused", Fault.REFUSAL_FIELD, "the model refused", text=text)
     if "length" in ends:
@@ -129,6 +137,11 @@ def _arguments(message: Mapping[str, Any]) -> Iterator[object]:
 
 def _mappings(values: object) -> list[Mapping[str, Any]]:
     return [value for value in values if isinstance(value, Mapping)] if isinstance(values, list) else []
+
+
+def _accounts(results: object) -> list[object]:
+    """Of Azure's list of results by prompt, the results."""
+    return [entry.get("content_filter_results") for entry in _mappings(results)]
 
 
 def _count(usage: object, name: str) -> int:

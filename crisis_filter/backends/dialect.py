@@ -10,7 +10,6 @@ own create, retry and parse paths are not used: they log the model's answer and 
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -68,10 +67,16 @@ def rejected_feature(status: int, body: object) -> Feature | None:
         said = f"'{param}'"
     elif isinstance(message, str):
         said = message[:500]
-    else:  # such as FastAPI's {"detail": [{"loc": ["body", "seed"], ...}]}
-        said = json.dumps(error, default=str)[:500]
+    else:  # FastAPI's {"detail": [{"loc": ["body", "seed"], ...}]}: the places alone, for the rest may repeat the request
+        said = " ".join(f"'{place}'" for place in _places(error.get("detail")))
     said = said.lower()
     return next((feature for feature, words in _WORDS.items() if any(word in said for word in words)), None)
+
+
+def _places(detail: object) -> list[object]:
+    """The fields that a list of validation errors points at."""
+    entries = [entry.get("loc") for entry in detail if isinstance(entry, Mapping)] if isinstance(detail, list) else []
+    return [place for loc in entries if isinstance(loc, list) for place in loc]
 
 
 def simpler(dialect: Dialect, feature: Feature) -> Dialect | None:

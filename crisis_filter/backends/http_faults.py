@@ -13,7 +13,7 @@ from crisis_filter.backends.parse import unanswered
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 
-__all__ = ["error_object", "fault_of", "names_danger", "retry_after"]
+__all__ = ["error_object", "fault_of", "names_attack", "names_danger", "retry_after"]
 
 # Longer than this is taken for a mistake of the server's.
 _LONGEST_RETRY_AFTER_S = 7 * 86400.0
@@ -46,21 +46,19 @@ def fault_of(status: int, headers: Mapping[str, str], body: object) -> BackendEr
     """
     error = error_object(body)
     codes = _codes(error)
-    if status < 500 and (codes & _FILTER_CODES or _filter_result(error)):
-        result = _filter_result(error)
+    result = _filter_result(error)
+    if codes & _FILTER_CODES or (status < 500 and result):
         reply = unanswered("filtered", Fault.FILTER_PROMPT, _filter_detail(result))
-        return replace(reply, danger=names_danger(result))
+        return replace(reply, danger=names_danger(result), attack=names_attack(result))
+    wanted = _lower(headers).get("x-should-retry", "").strip().lower() != "false"
     if status == 413 or (status < 500 and (codes & _CONTEXT_CODES or _speaks_of_context(error))):
         return BackendError(Fault.CONTEXT_OVERFLOW, f"HTTP {status}", retryable=False)
     if status == 429:
         if codes & _QUOTA_CODES:
             return BackendError(Fault.MISCONFIGURED, "HTTP 429, the quota is used up", retryable=False)
-        return BackendError(Fault.RATE_LIMITED, "HTTP 429", retryable=True, retry_after_s=retry_after(headers))
+        return BackendError(Fault.RATE_LIMITED, "HTTP 429", retryable=wanted, retry_after_s=retry_after(headers))
     if status in (408, 409, 425) or (status >= 500 and status != 501):
-        wanted = _lower(headers).get("x-should-retry", "").strip().lower()
-        return BackendError(
-            Fault.SERVER_ERROR, f"HTTP {status}", retryable=wanted != "false", retry_after_s=retry_after(headers)
-        )
+        return BackendError(Fault.SERVER_ERROR, f"HTTP {status}", retryable=wanted, retry_after_s=retry_after(headers))
     return BackendError(Fault.MISCONFIGURED, f"HTTP {status}", retryable=False)
 
 
@@ -75,10 +73,12 @@ def retry_after(headers: Mapping[str, str]) -> float | None:
     """
     known = _lower(headers)
     milliseconds = _number(known.get("retry-after-ms"))
-    seconds = milliseconds / 1000 if milliseconds is not None else _number(known.get("retry-after"))
-    if seconds is None:
-        seconds = _until(known.get("retry-after"), known.get("date"))
-    return seconds if seconds is not None and 0 <= seconds <= _LONGEST_RETRY_AFTER_S else None
+    said = (
+        milliseconds / 1000 if milliseconds is not None else None,
+        _number(known.get("retry-after")),
+        _until(known.get("retry-after"), known.get("date")),
+    )
+    return next((s for s in said if s is not None and 0 <= s <= _LONGEST_RETRY_AFTER_S), None)
 
 
 def error_object(body: object) -> Mapping[str, Any]:
@@ -118,7 +118,17 @@ def names_danger(result: object) -> bool:
         result: Azure's `content_filter_result(s)` object; anything else is `False`.
     """
     entries = [result.get(name) for name in ("self_harm", "violence")] if isinstance(result, Mapping) else []
-    return any(isinstance(e, Mapping) and e.get("severity") in ("medium", "high") for e in entries)
+    return any(isinstance(e, Mapping) and str(e.get("severity")).lower() in ("medium", "high") for e in entries)
+
+
+def names_attack(result: object) -> bool:
+    """Whether a filter's account says that the prompt holds an attack on the model.
+
+    Args:
+        result: Azure's `content_filter_result(s)` object; anything else is `False`.
+    """
+    entries = [result.get(name) for name in ("jailbreak", "indirect_attack")] if isinstance(result, Mapping) else []
+    return any(isinstance(e, Mapping) and True in (e.get("filtered"), e.get("detected")) for e in entries)
 
 
 def _filter_detail(result: Mapping[str, Any]) -> str:

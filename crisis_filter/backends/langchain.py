@@ -84,7 +84,7 @@ class LangChainBackend:
             return await self._send(request, ask, tally)
 
         guard_loggers(*self._loggers)
-        return await persist(send, request, self._policy, self._rng)
+        return await persist(send, request, self._policy, self._rng, name=self.name)
 
     async def aclose(self) -> None:
         """Drop the models; LangChain has no way to close their connections."""

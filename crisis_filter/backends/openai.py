@@ -13,6 +13,7 @@ from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.completion import read_completion, reply_of
 from crisis_filter.backends.dialect import Dialect, Form, prepare, rejected_feature, simpler
 from crisis_filter.backends.http_faults import fault_of
+from crisis_filter.backends.parse import claims_true
 from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
 from crisis_filter.backends.silence import guard_loggers
 from crisis_filter.backends.spec import BackendSpec
@@ -24,6 +25,7 @@ __all__ = ["PUBLIC_BASE_URL", "OpenAIBackend"]
 PUBLIC_BASE_URL = "https://api.openai.com/v1"
 # Answers are a few kilobytes; log-probabilities make them a few hundred.
 _LONGEST_BODY = 8 * 2**20
+_LONGEST_ERROR = 2**20
 # A server that is not the public one often wants no key, but the client wants some.
 _NO_KEY = "none"
 _LOGGERS = ("openai", "instructor")
@@ -69,7 +71,7 @@ class OpenAIBackend:
             return await self._send(request, ask, tally)
 
         guard_loggers(*_LOGGERS)
-        return await persist(send, request, self._policy, self._rng)
+        return await persist(send, request, self._policy, self._rng, name=self.name)
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -139,7 +141,12 @@ class OpenAIBackend:
             return completion
         tally.prompt_tokens += completion.prompt_tokens
         tally.completion_tokens += completion.completion_tokens
-        return reply_of(completion, request)
+        reply = reply_of(completion, request)
+        if reply.fault is Fault.BROKEN_REPLY and not claims_true(reply.text, request.claimed):
+            return BackendError(
+                Fault.BROKEN_REPLY, reply.detail, retryable=True
+            )  # trouble of the server, not of the model
+        return reply
 
 
 def _client(spec: BackendSpec) -> openai.AsyncOpenAI:
@@ -149,7 +156,7 @@ def _client(spec: BackendSpec) -> openai.AsyncOpenAI:
     the text goes only where the operator said.
     """
     try:
-        http = openai.DefaultAsyncHttpx2Client(follow_redirects=False)
+        http = openai.DefaultAsyncHttpx2Client(follow_redirects=False, event_hooks={"response": [_read_error]})
     except OSError as error:
         raise ConfigurationError(
             f"the certificates cannot be read ({type(error).__name__}): point SSL_CERT_FILE at a bundle that exists, or unset it"
@@ -171,6 +178,23 @@ def _client(spec: BackendSpec) -> openai.AsyncOpenAI:
         max_retries=0,
         http_client=http,
     )
+
+
+async def _read_error(response: Any) -> None:
+    """Read the body of an error before the client does, which reads it however long it is.
+
+    Raises:
+        ValueError: it is too long; the client makes a connection error of it.
+    """
+    if response.is_success:
+        return
+    received = bytearray()
+    async for chunk in response.aiter_bytes():
+        received += chunk
+        if len(received) > _LONGEST_ERROR:
+            await response.aclose()
+            raise ValueError("the body of the error is too long")
+    response._content = bytes(received)  # noqa: SLF001  # where a body that was read is kept; there is no public way
 
 
 def _key(key: SecretStr | None) -> str:

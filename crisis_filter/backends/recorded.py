@@ -18,14 +18,12 @@ from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
 
-from crisis_filter.backends.base import AnswerT, Backend, Finish, Reply, Request
+from crisis_filter.backends.base import NONCE_PLACEHOLDER, AnswerT, Backend, Finish, Reply, Request
 from crisis_filter.backends.parse import load_object, parse_answer, unanswered
 from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault, Record
 
 __all__ = ["Recorded", "Recorder", "Recording", "import_answers", "request_hash"]
-
-NONCE_PLACEHOLDER = "{{nonce}}"
 
 
 class Recording(Record):
@@ -49,7 +47,9 @@ class Recording(Record):
 
 def request_hash(request: Request[Any]) -> str:
     """SHA-256, as hex, over everything of a request that shapes the reply, with the nonce replaced by a placeholder."""
-    user = request.user.replace(request.nonce, NONCE_PLACEHOLDER) if request.nonce else request.user
+    user = request.replayed
+    if user is None:
+        user = request.user.replace(request.nonce, NONCE_PLACEHOLDER) if request.nonce else request.user
     answer: type[BaseModel] = request.answer
     parts = {
         "system": request.system,

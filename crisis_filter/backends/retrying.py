@@ -71,10 +71,25 @@ class _Progress(Generic[AnswerT]):
     ask: Ask
     reasked: bool = False
     faults: Counter[Fault] = field(default_factory=Counter)
+    met: list[Fault] = field(default_factory=list)
+    """What every attempt but the last ended with."""
     reply: Reply[AnswerT] | None = None
     """The last reply that came back."""
     error: BackendError | None = None
     """The last error, when the last attempt brought no reply."""
+
+    def keep(self) -> None:
+        """Before another attempt, note what the one before it ended with."""
+        last = self.error.fault if self.error is not None else self.reply.fault if self.reply is not None else None
+        if last is not None:
+            self.met.append(last)
+
+    def before(self, reply: Reply[AnswerT]) -> list[Fault]:
+        """What was met besides this reply's own fault."""
+        met = [*self.met, *([self.error.fault] if self.error is not None else [])]
+        if reply.fault in met:
+            met.remove(reply.fault)
+        return met
 
 
 Sender = Callable[[Ask, Tally], Awaitable[Reply[AnswerT] | BackendError]]
@@ -86,6 +101,7 @@ async def persist(
     policy: RetryPolicy,
     rng: np.random.Generator,
     *,
+    name: str = "",
     reask: bool = True,
 ) -> Reply[AnswerT]:
     """Send a request until it is answered, the budget is spent or the deadline has passed.
@@ -95,11 +111,12 @@ async def persist(
         request: gives the deadline, in seconds on the event loop's clock, for everything together.
         policy: the limits.
         rng: source of the jitter.
+        name: of who is asked, for `troubles`.
         reask: whether a faulty answer is asked for again; not where `send` has done so itself.
 
     Returns:
         The answer; or the last faulty reply when no re-ask mended it, even if a later attempt brought no reply at all.
-        `attempts` and the token counts are those of all requests together.
+        `attempts` and the token counts are those of all requests together; `troubles` are the faults of all but the last.
 
     Raises:
         BackendError: no reply came back; it carries the last fault.
@@ -110,6 +127,7 @@ async def persist(
     most = policy.attempts if request.attempts is None else min(policy.attempts, request.attempts)
 
     async def attempt() -> Reply[AnswerT] | BackendError:
+        progress.keep()
         outcome = await _attempt(send, progress.ask, tally, policy.attempt_timeout_s)
         _note(outcome, progress)
         return outcome
@@ -144,6 +162,7 @@ async def persist(
             attempts=max(1, tally.requests),
             prompt_tokens=tally.prompt_tokens,
             completion_tokens=tally.completion_tokens,
+            troubles=tuple((name, fault) for fault in progress.before(progress.reply)),
         )
     error = progress.error
     if late or error is None:

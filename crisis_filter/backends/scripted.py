@@ -10,14 +10,13 @@ from typing import Any, Self
 import yaml
 from pydantic import Field, ValidationError, model_validator
 
-from crisis_filter.backends.base import AnswerT, Finish, Reply, Request
+from crisis_filter.backends.base import NONCE_PLACEHOLDER, AnswerT, Finish, Reply, Request
 from crisis_filter.backends.parse import parse_answer, unanswered
 from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault, Record
 
 __all__ = ["Script", "Scripted", "ScriptedAnswer"]
 
-NONCE_PLACEHOLDER = "{{nonce}}"
 _RETRYABLE = {Fault.TIMEOUT, Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.BROKEN_REPLY, Fault.OVERLOAD}
 
 

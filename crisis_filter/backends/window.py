@@ -28,7 +28,8 @@ def least_tokens(request: Request[Any]) -> int:
 def prompt_was_cut(request: Request[Any], prompt_tokens: int) -> bool:
     """Whether the server's own count says that part of the prompt was dropped.
 
-    Finds a loss of about two fifths or more. The nonce, which stands beside the message, finds the loss of that end.
+    Finds a loss of about two fifths or more. The halves of the nonce before and after the message find the loss of either end; a
+    prompt that has its nonce in one piece (`v1`) does not find a message cut at its end. A small loss in the middle is found by neither.
 
     Args:
         request: what was sent.

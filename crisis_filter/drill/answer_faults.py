@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from crisis_filter.drill.asked import Loss
 from crisis_filter.drill.behaviour import Behaviour, Says, Stage
 from crisis_filter.drill.http import Response
 from crisis_filter.drill.scene import Scene, answered, choice, completion, tool_call
@@ -231,18 +232,11 @@ def _called(scene: Scene) -> Response:
     return answered(scene, None, finish="tool_calls", message={"tool_calls": [call]})
 
 
-def _halved(scene: Scene) -> Response:
+def _cut(scene: Scene, loss: Loss, prompt_tokens: int | None) -> Response:
     words = scene.words(verdict=False)
     if scene.asked.form.kind != "literal":
-        words = _with(scene, False, nonce=scene.halved_nonce())
-    return answered(scene, words, prompt_tokens=2050)
-
-
-def _behead(scene: Scene) -> Response:
-    words = scene.words(verdict=False)
-    if scene.asked.form.kind != "literal":
-        words = _with(scene, False, nonce="")
-    return answered(scene, words, prompt_tokens=2050)
+        words = _with(scene, False, nonce=scene.nonce_without(loss))
+    return answered(scene, words, prompt_tokens=prompt_tokens)
 
 
 _ENVELOPES = (
@@ -283,7 +277,7 @@ _ENVELOPES = (
         "answer",
         "the first half of the prompt is dropped in silence: a negative with the right nonce and 2,050 prompt tokens",
         Fault.CONTEXT_OVERFLOW,
-        _halved,
+        lambda s: _cut(s, "front", 2050),
         says="negative",
         recoverable_elsewhere=False,
     ),
@@ -292,7 +286,17 @@ _ENVELOPES = (
         "answer",
         "the second half of the prompt, nonce and message included, is dropped in silence: a negative without a nonce",
         Fault.NONCE_MISMATCH,
-        _behead,
+        lambda s: _cut(s, "back", 2050),
+        says="negative",
+        ours_only=True,
+        recoverable_elsewhere=False,
+    ),
+    Behaviour(
+        "prompt_tail_dropped",
+        "answer",
+        "all from the middle of the message on is dropped in silence: a negative with what is left of the nonce",
+        Fault.NONCE_MISMATCH,
+        lambda s: _cut(s, "tail", None),
         says="negative",
         ours_only=True,
         recoverable_elsewhere=False,

@@ -14,8 +14,12 @@ from crisis_filter.errors import InputError
 FormKind = Literal["screen", "categorise", "literal"]
 """`screen` and `categorise`: a JSON object for one of our own prompts. `literal`: another client's text."""
 
-_FENCE = re.compile(r'<message nonce="(?P<nonce>[^"<>\n]+)">\n(?P<string>".*")\n</message nonce="(?P=nonce)">')
-_CLOSING = re.compile(r'</message nonce="([^"<>\n]+)">\s*')
+# With the nonce in one piece, the same on both sides, or half of it on each.
+_FENCE = re.compile(
+    r'<message nonce(?:="(?P<nonce>[^"<>\n]+)"|-begins="(?P<begins>[^"<>\n]+)")>\n(?P<string>".*")\n'
+    r'</message nonce(?:="(?P=nonce)"|-ends="(?P<ends>[^"<>\n]+)")>'
+)
+_PIECES = re.compile(r'</?message nonce(?P<part>|-begins|-ends)="(?P<piece>[^"<>\n]+)">')
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +71,7 @@ def read_asked(body: Mapping[str, Any]) -> Asked:
     fence = _FENCE.search(user)
     message, nonce = user, ""
     if fence is not None:
-        nonce = fence["nonce"]
+        nonce = fence["nonce"] or f"{fence['begins']}{fence['ends']}"
         message = _unquoted(fence["string"])
     model = body.get("model")
     return Asked(
@@ -79,13 +83,25 @@ def read_asked(body: Mapping[str, Any]) -> Asked:
     )
 
 
-def second_half(body: Mapping[str, Any]) -> str:
-    """The nonce that is left in a request when the first half of its prompt is dropped; empty when none is."""
+Loss = Literal["front", "back", "tail"]
+"""Which part of a prompt a server drops: its first half, its second half, or all from the middle of the message on."""
+
+
+def nonce_without(body: Mapping[str, Any], loss: Loss) -> str:
+    """What is left of the nonce in a request of which a part is dropped, as a model would copy it; empty when nothing is."""
     messages = body.get("messages")
     texts = [_text(m.get("content")) for m in messages if isinstance(m, Mapping)] if isinstance(messages, list) else []
     prompt = "\n".join(texts)
-    closing = _CLOSING.search(prompt, len(prompt) // 2)
-    return closing[1] if closing else ""
+    match loss:
+        case "front":
+            kept = prompt[len(prompt) // 2 :]
+        case "back":
+            kept = prompt[: len(prompt) // 2]
+        case _:
+            fence = _FENCE.search(prompt)
+            kept = prompt[: sum(fence.span("string")) // 2] if fence else prompt
+    pieces = {piece["part"]: piece["piece"] for piece in _PIECES.finditer(kept)}
+    return pieces.get("", "") or pieces.get("-begins", "") + pieces.get("-ends", "")
 
 
 def _text(content: object) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from crisis_filter.drill.answers import Literals, verdict_fields
-from crisis_filter.drill.asked import Asked, second_half
+from crisis_filter.drill.asked import Asked, Loss, nonce_without
 from crisis_filter.drill.http import Response
 
 DEFAULT_MODEL = "drill-1"
@@ -47,9 +47,9 @@ class Scene:
             return self.literals.crisis if crisis else self.literals.clear
         return json.dumps(verdict_fields(self.asked, crisis=crisis), ensure_ascii=False)
 
-    def halved_nonce(self) -> str:
-        """The nonce that a model still sees when the first half of the prompt is dropped."""
-        return second_half(self.body)
+    def nonce_without(self, loss: Loss) -> str:
+        """The nonce that a model still sees when a part of the prompt is dropped."""
+        return nonce_without(self.body, loss)
 
 
 def completion(

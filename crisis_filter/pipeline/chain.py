@@ -110,7 +110,13 @@ def _engine(spec: FilterSpec) -> LocalEngine:
 def _engine_stages(engine: LocalEngine, policy: Policy, *, may_clear: bool) -> EngineStages:
     from crisis_filter.stages.engine import EngineStages
 
-    return EngineStages(engine, may_clear=may_clear, threshold=policy.thresholds.engine_screen)
+    asked, own = policy.thresholds.engine_screen, engine.thresholds[0]
+    if asked is not None and asked > own:
+        raise ConfigurationError(
+            f"policy {policy.ref.id}: thresholds.engine_screen is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
+            "with: it would miss more crises than anybody has counted; set it lower or leave it out"
+        )
+    return EngineStages(engine, may_clear=may_clear, threshold=asked)
 
 
 def _other_categories(engine: str, taxonomy: Taxonomy) -> ConfigurationError:

@@ -11,7 +11,7 @@ from crisis_filter.schema import Record
 
 LOCAL = "local"
 DEFAULT_ENGINE = "starter-v1"
-DEFAULT_POLICY = "default-v2"
+DEFAULT_POLICY = "default-v3"
 
 
 class FilterSpec(Record):

@@ -18,6 +18,10 @@ class _End:
     error: BaseException | None
 
 
+class Exhausted(Exception):  # noqa: N818  # an end, no error
+    """The source has no more items. An item may be anything, so no value can say so."""
+
+
 class Feed(Generic[ItemT]):
     """Iterates over a source in a thread of its own, at most `ahead` items beyond what was taken.
 
@@ -35,18 +39,17 @@ class Feed(Generic[ItemT]):
         self._stopped = False
         threading.Thread(target=self._read, args=(source,), daemon=True, name="crisis-filter-feed").start()
 
-    async def take(self) -> ItemT | None:
-        """The next item, or `None` at the end.
+    async def take(self) -> ItemT:
+        """The next item.
 
         Raises:
+            Exhausted: there is none.
             Exception: whatever iterating over the source raised, after all items before it.
         """
         item = await self._items.get()
         if isinstance(item, _End):
             self._items.put_nowait(item)  # the end stays the end
-            if item.error is not None:
-                raise item.error
-            return None
+            raise item.error or Exhausted
         self._demand.release()
         return item
 

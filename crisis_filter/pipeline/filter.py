@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from crisis_filter.pipeline.detector import TwoStages
-from crisis_filter.pipeline.feed import Feed
+from crisis_filter.pipeline.feed import Exhausted, Feed
 from crisis_filter.pipeline.journey import Clock, Journey
 from crisis_filter.pipeline.judge import Judge
 from crisis_filter.schema import Assessment, Failure, Fault, Flag, Message
@@ -22,9 +22,12 @@ from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import mended
 from crisis_filter.triage.policy import Policy
 from crisis_filter.triage.resources import ResourcePack
-from crisis_filter.triage.route import triage
+from crisis_filter.triage.route import plainly, triage
 
 _log = logging.getLogger(__name__)
+
+
+_NOBODYS = Message(id="nobody's", text="")
 
 
 class CrisisFilter:
@@ -54,6 +57,11 @@ class CrisisFilter:
         self.rules_left_out = rules_left_out
         self._detector = detector
         self._judge = Judge(detector, taxonomy, policy, clock)
+        # Made while all is well: what makes the assessment of a failure may be what has failed.
+        self._spare = Judge(detector, taxonomy, policy, lambda: 0.0).undetermined(
+            _NOBODYS, Journey(0.0, 0.0), Failure(fault=Fault.INTERNAL)
+        )
+        self._spare = self._spare.model_copy(update={"disposition": plainly(self._spare.outcome, policy)})
         self.taxonomy = taxonomy
         self.policy = policy
         self._resources = resources
@@ -66,21 +74,36 @@ class CrisisFilter:
         return self._detector.name
 
     async def assess(self, message: Message) -> Assessment:
-        """Assess one message. Raises nothing but cancellation: every trouble is an undetermined assessment."""
+        """Assess one message: every trouble is an undetermined assessment, or a fault beside a crisis.
+
+        Raises:
+            TypeError: `message` is no `Message`.
+        """
+        if not isinstance(message, Message):
+            raise TypeError(f"a Message is assessed, not {type(message).__name__}")
+        try:
+            return await self._assess(message)
+        except Exception as error:  # noqa: BLE001  # even the assessment of a failure failed
+            return self._spare.model_copy(update={"id": message.id, "fault_detail": _bug(error).detail})
+
+    async def _assess(self, message: Message) -> Assessment:
         journey = Journey(self._clock(), self.policy.limits.deadline_s)
         try:
             if (text := mended(message.text)) != message.text:
                 repaired: frozenset[Flag] = frozenset({"encoding_repaired"})
                 message = message.model_copy(update={"text": text, "flags": message.flags | repaired})
             assessment = await self._judge.judge(message, journey)
-            disposition = triage(assessment, self.policy, self._resources, message.locale)
         except Exception as error:  # noqa: BLE001  # a bug must end at a person, never as a lost message
-            # The type alone: an exception's words may hold the message.
-            _log.error("assessment failed with %s", type(error).__name__)  # a traceback holds the text
-            assessment = self._judge.undetermined(
-                message, journey, Failure(fault=Fault.INTERNAL, detail=type(error).__name__)
-            )
+            assessment = self._judge.undetermined(message, journey, _bug(error))
+        try:
             disposition = triage(assessment, self.policy, self._resources, message.locale)
+        except Exception as error:  # noqa: BLE001  # nor may one in routing take a crisis back
+            failure = _bug(error)
+            if assessment.outcome != "crisis":
+                assessment = self._judge.undetermined(message, journey, failure)
+            elif assessment.fault is None:
+                assessment = assessment.model_copy(update={"fault": failure.fault, "fault_detail": failure.detail})
+            disposition = plainly(assessment.outcome, self.policy)
         return assessment.model_copy(update={"disposition": disposition})
 
     async def assess_many(self, messages: Iterable[Message], *, concurrency: int = 8) -> AsyncGenerator[Assessment]:
@@ -98,8 +121,8 @@ class CrisisFilter:
             raise ValueError("concurrency must be at least 1")
         pending: deque[asyncio.Task[Assessment]] = deque()
         feed = Feed(messages, ahead=concurrency)
-        reading: asyncio.Task[Message | None] | None = asyncio.create_task(feed.take())
-        trouble: Exception | None = None
+        reading: asyncio.Task[Message] | None = asyncio.create_task(feed.take())
+        trouble: BaseException | None = None
         try:
             while reading is not None or pending:
                 # No more is read while as many as allowed are in work; a finished head goes out at once.
@@ -110,15 +133,14 @@ class CrisisFilter:
                 while pending and pending[0].done():
                     yield pending.popleft().result()
                 if reading is not None and reading.done() and len(pending) < concurrency:
-                    message, trouble = _taken(reading)
-                    reading = None
-                    if message is not None:
-                        pending.append(asyncio.create_task(self.assess(message)))
-                        reading = asyncio.create_task(feed.take())
+                    trouble = reading.exception()
+                    if trouble is None:
+                        pending.append(asyncio.create_task(self.assess(reading.result())))
+                    reading = asyncio.create_task(feed.take()) if trouble is None else None
         finally:
             feed.stop()
             await _end([*pending, *([reading] if reading is not None else [])])
-        if trouble is not None:
+        if trouble is not None and not isinstance(trouble, Exhausted):
             raise trouble
 
     def classify(self, text: str, *, id: str = "message", locale: str | None = None) -> Assessment:  # noqa: A002
@@ -166,6 +188,12 @@ class CrisisFilter:
         self.close()
 
 
+def _bug(error: Exception) -> Failure:
+    """A bug as a fault. Its type alone is told: its words, or a traceback, may hold the message."""
+    _log.error("assessment failed with %s", type(error).__name__)
+    return Failure(fault=Fault.INTERNAL, detail=type(error).__name__)
+
+
 async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     """Cancel tasks and wait for them."""
     for task in tasks:
@@ -175,11 +203,3 @@ async def _end(tasks: Sequence[asyncio.Task[Any]]) -> None:
     for task in tasks:
         if not task.cancelled():
             task.exception()  # read, so that the loop does not complain that nobody did
-
-
-def _taken(reading: asyncio.Task[Message | None]) -> tuple[Message | None, Exception | None]:
-    """What the source gave, or the error it ended with."""
-    try:
-        return reading.result(), None
-    except Exception as error:  # noqa: BLE001  # raised by the caller, after what was read before is out
-        return None, error

@@ -54,6 +54,8 @@ class Journey:
         self.cost += cost
         if cost.danger:
             self.flags.add("filter_named_danger")
+        if cost.attack:
+            self.flags.add("injection_suspected")
         if any(FAULTS[fault].sign for _, fault in cost.troubles):
             self.flags.add("refused_or_filtered")
 

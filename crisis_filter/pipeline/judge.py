@@ -11,6 +11,7 @@ from crisis_filter.errors import FAULTS
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.join import join_findings, join_subjects, join_timeframes
 from crisis_filter.pipeline.journey import Clock, Journey
+from crisis_filter.pipeline.thread import in_thread
 from crisis_filter.schema import (
     UNSPECIFIED,
     Assessment,
@@ -33,6 +34,7 @@ from crisis_filter.triage.policy import Limits, Policy
 _ResultT = TypeVar("_ResultT", Screened, Sorted)
 
 _GRACE_S = 0.05
+_AT_ONCE = 4
 _OUT_OF_SERVICE = {Fault.MISCONFIGURED, Fault.LOCAL_MODEL, Fault.MODEL_DRIFT, Fault.OVERLOAD, Fault.INTERNAL}
 
 
@@ -56,8 +58,9 @@ class Judge:
     async def judge(self, message: Message, journey: Journey) -> Assessment:
         """Judge one message. A bug may raise; the caller makes an undetermined assessment of it."""
         unfit = _unfit(message, self.policy.limits)
-        # In a thread: folding a long text takes long enough to make other messages late.
-        readings = () if unfit else await asyncio.to_thread(views, message.text)
+        readings: Sequence[View] = ()
+        if unfit is None:
+            readings, unfit = await self._read(message.text, journey)
         if unfit is None and not readings:
             unfit = Failure(fault=Fault.EMPTY_CONTENT, detail="nothing visible in the text")
         if unfit is not None:
@@ -82,6 +85,7 @@ class Judge:
         conclusion = conclude([*results, *seconds], frozenset(journey.flags))
         staged = await self._categorised(message, positive, journey) if positive else None
         trouble = _trouble(conclusion.fault, results) or journey.fault
+        screen = staged.screen if staged else await in_thread(_screening, message.text, results, journey)
         return Assessment(
             id=message.id,
             outcome=conclusion.outcome,
@@ -92,9 +96,18 @@ class Judge:
             fault_detail=trouble.detail if trouble else "",
             degraded=_degraded(journey, results),
             flags=tuple(sorted(journey.flags)),
-            screen=staged.screen if staged else _screening(QuoteFinder(message.text), results, journey),
+            screen=screen,
             provenance=self._provenance(journey),
         )
+
+    async def _read(self, text: str, journey: Journey) -> tuple[Sequence[View], Failure | None]:
+        """The views of a text, or why there was no time to make them."""
+        try:
+            # In a thread: folding a long text takes long enough to make other messages late.
+            async with asyncio.timeout(max(0.0, journey.left(self.clock()))):
+                return await in_thread(views, text), None
+        except TimeoutError:
+            return (), Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
 
     async def _categorised(
         self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
@@ -110,28 +123,26 @@ class Judge:
         self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
     ) -> _Staged:
         """Name the categories of the positive pieces; trouble leaves `unspecified`, never less than Stage 1 said."""
-        finder = QuoteFinder(message.text)
-        screen = await asyncio.to_thread(_screening, finder, [verdict for _, verdict in positive], journey)
+        screen = await in_thread(_screening, message.text, [verdict for _, verdict in positive], journey)
         texts = [text for text, _ in positive]
         sorted_ = await self._each(texts, self.detector.categoriser.categorise, journey, Sorted)
         named: list[Named] = []
-        for part in sorted_:
-            if isinstance(part.result, Failure):
-                journey.fail(part.result)
-                continue
-            named += part.result.named
-            if part.result.fault is not None:
-                journey.fail(Failure(fault=part.result.fault))
-        if not named:
-            if journey.fault is None:
+        for (_, verdict), part in zip(positive, sorted_, strict=True):
+            result = part.result
+            if isinstance(result, Failure):
+                journey.fail(result)
+            elif result.fault is not None:
+                journey.fail(Failure(fault=result.fault))
+            elif not result.named:
                 journey.flags.add("stage_conflict")
                 journey.fail(Failure(fault=Fault.STAGE_CONFLICT, detail="Stage 2 found no category"))
-            unspecified = Finding(
-                category=UNSPECIFIED, subject=screen.subject, timeframe=screen.timeframe, evidence=screen.evidence
-            )
-            return _Staged((unspecified,), screen)
-        findings, dropped = await asyncio.to_thread(join_findings, named, finder, self.taxonomy.ids)
+            found = () if isinstance(result, Failure) else result.named
+            # What one piece is about says nothing of another's, nor the beginning of a cut answer of its end.
+            named += found or (Named(category=UNSPECIFIED, subject=verdict.subject, timeframe=verdict.timeframe),)
+        findings, dropped = await in_thread(_joined, named, message.text, self.taxonomy.ids)
         journey.quotes_dropped += dropped
+        if all(finding.category == UNSPECIFIED for finding in findings):
+            findings = tuple(finding.model_copy(update={"evidence": screen.evidence}) for finding in findings)
         return _Staged(findings, screen)
 
     async def _each(
@@ -141,9 +152,15 @@ class Judge:
         journey: Journey,
         wrap: Callable[[Failure], _ResultT],
     ) -> list[_ResultT]:
-        """Run a stage over the pieces at once, each within what is left of the deadline; a bug in one is its failure."""
+        """Run a stage over the pieces, a few at once, each within what is left of the deadline; a bug in one is its failure."""
+        # One long message must not take all of an endpoint's places.
+        places = asyncio.Semaphore(_AT_ONCE)
 
         async def one(text: str) -> _ResultT:
+            async with places:
+                return await placed(text)
+
+        async def placed(text: str) -> _ResultT:
             left = journey.left(self.clock())
             if left <= 0:
                 return wrap(Failure(fault=Fault.TIMEOUT, detail="the deadline passed"))
@@ -177,9 +194,9 @@ class Judge:
             if journey.left(self.clock()) <= 0:
                 return Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
             # In a thread, piece by piece: a megabyte of hostile text takes seconds.
-            if await asyncio.to_thread(attack_seen, text):
+            if await in_thread(attack_seen, text):
                 journey.flags.add("injection_suspected")
-            if validated is not None and await asyncio.to_thread(unvalidated, text, validated):
+            if validated is not None and await in_thread(unvalidated, text, validated):
                 journey.flags.add("unvalidated_language")
         return None
 
@@ -234,10 +251,14 @@ def _pieces(readings: Sequence[View], limits: Limits) -> list[str]:
     return [piece for view in readings for piece in chunks(view.text, size=size, overlap=overlap)]
 
 
-def _screening(finder: QuoteFinder, results: Sequence[ScreenVerdict | Failure], journey: Journey) -> Screening:
+def _joined(named: Sequence[Named], text: str, order: tuple[str, ...]) -> tuple[tuple[Finding, ...], int]:
+    return join_findings(named, QuoteFinder(text), order)
+
+
+def _screening(text: str, results: Sequence[ScreenVerdict | Failure], journey: Journey) -> Screening:
     """Stage 1 in detail, over the verdicts among the results."""
     verdicts = [r for r in results if isinstance(r, ScreenVerdict)]
-    evidence, dropped = finder.find(q for v in verdicts for q in v.quotes)
+    evidence, dropped = QuoteFinder(text).find(q for v in verdicts for q in v.quotes)
     journey.quotes_dropped += dropped
     return Screening(
         subject=join_subjects(v.subject for v in verdicts),

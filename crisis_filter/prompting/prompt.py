@@ -19,7 +19,9 @@ from crisis_filter.taxonomy.answers import AnswerKind
 
 _RecordT = TypeVar("_RecordT", bound=Record)
 _MESSAGE_MARK = "\n=== message ===\n"
-MESSAGE_VARIABLES = frozenset({"nonce", "message"})
+MESSAGE_VARIABLES = (frozenset({"nonce", "message"}), frozenset({"nonce_begins", "message", "nonce_ends"}))
+"""What the changing part may use: the nonce as a whole, or half of it before the message and half after, so that a server that
+cuts either end of a prompt in silence gets an answer without the whole nonce."""
 
 Stage = Literal["screen", "categorise"]
 

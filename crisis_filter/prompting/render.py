@@ -59,7 +59,10 @@ class Rendered:
 
     def user(self, text: str, nonce: str) -> str:
         """The part that changes: the fenced message."""
-        return _compiled(self.prompt.user).render(nonce=nonce, message=fence_string(text))
+        half = len(nonce) // 2
+        return _compiled(self.prompt.user).render(
+            nonce=nonce, nonce_begins=nonce[:half], nonce_ends=nonce[half:], message=fence_string(text)
+        )
 
 
 def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
@@ -77,7 +80,7 @@ def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
         "examples": [{"message": e.message, "answer": _example(prompt, answer, e.answer)} for e in fitting],
     }
     _check_variables(prompt, prompt.system, prompt.variables)
-    _check_variables(prompt, prompt.user, MESSAGE_VARIABLES)
+    _check_variables(prompt, prompt.user, *MESSAGE_VARIABLES)
     unknown = prompt.variables - set(values)
     if unknown:
         raise AssetError(f"prompt {prompt.id}: unknown variables {', '.join(sorted(unknown))}")
@@ -101,14 +104,15 @@ def _environment() -> SandboxedEnvironment:
     return environment
 
 
-def _check_variables(prompt: Prompt, template: str, declared: frozenset[str]) -> None:
+def _check_variables(prompt: Prompt, template: str, *declared: frozenset[str]) -> None:
+    """Refuse a template that uses other variables than one of the sets that were declared."""
     try:
         used = meta.find_undeclared_variables(_environment().parse(template))
     except TemplateError as error:
         raise AssetError(f"prompt {prompt.id}: {error}") from None
-    if used != declared:
-        odd = ", ".join(sorted(used ^ declared))
-        raise AssetError(f"prompt {prompt.id}: variables used and declared differ: {odd}")
+    if used not in declared:
+        odd = min(declared, key=lambda known: len(used ^ known)) ^ used
+        raise AssetError(f"prompt {prompt.id}: variables used and declared differ: {', '.join(sorted(odd))}")
 
 
 def _example(prompt: Prompt, answer: type[Answer], given: dict[str, Any]) -> str:

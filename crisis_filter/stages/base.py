@@ -46,6 +46,8 @@ class Cost:
     """Whether something else than the first endpoint stood in."""
     danger: bool = False
     """Whether a provider's filter names self-harm or violence of medium severity or more."""
+    attack: bool = False
+    """Whether a provider's filter found an attack on the model in the message."""
     votes: int = 0
     """Verdicts asked for because the first was near the threshold, that one included."""
     flips: int = 0
@@ -62,6 +64,7 @@ class Cost:
             troubles=self.troubles + other.troubles,
             degraded=self.degraded or other.degraded,
             danger=self.danger or other.danger,
+            attack=self.attack or other.attack,
             votes=self.votes + other.votes,
             flips=self.flips + other.flips,
         )

@@ -65,5 +65,6 @@ class PromptedCategorise:
         if not marked:
             return Failure(fault=fault, detail=reply.detail)
         if marked[-1].category == UNSPECIFIED:
-            fault = Fault.UNKNOWN_CATEGORY
-        return Categories(named=marked, fault=fault)
+            return Categories(named=marked, fault=Fault.UNKNOWN_CATEGORY)
+        # What the broken answer did not get to say may be the graver part.
+        return Categories(named=(*marked, Named(category=UNSPECIFIED)), fault=fault)

@@ -91,6 +91,11 @@ class EngineStages:
             # A thread, because the runtime lets go of the interpreter while it computes.
             scored = await asyncio.get_running_loop().run_in_executor(self._pool, self._engine.score, text)
             row = tuple(float(p) for p in scored)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return Failure(fault=Fault.INTERNAL, detail="the filter was closed")
         except EngineError:
             return Failure(fault=Fault.LOCAL_MODEL, detail="the embedded engine gave no finite answer")
         if len(row) != len(self._engine.labels) or not all(math.isfinite(p) and 0.0 <= p <= 1.0 for p in row):

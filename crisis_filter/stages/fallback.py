@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
 from crisis_filter.schema import UNSPECIFIED, Failure, PromptRef, ScreenVerdict
 from crisis_filter.stages.base import Categories, Categoriser, Cost, Named, Screened, Screener, Sorted
 
-# The engine takes milliseconds for a text and shares its threads with other messages.
+_ResultT = TypeVar("_ResultT")
+
+# The engine takes ten milliseconds for a short text and up to two seconds for a whole piece, and shares its threads with other
+# messages. So a long text leaves it more of the time.
 _RESERVE_S = 1.0
+_RESERVE_A_CHARACTER_S = 4e-4
 _LARGEST_SHARE = 0.25
+_LARGEST_SHARE_OF_LONG = 0.5
+_LONG = 8_000
 
 
-def _first_share(deadline_s: float) -> float:
-    return deadline_s - min(_RESERVE_S, _LARGEST_SHARE * deadline_s)
+def _first_share(deadline_s: float, text: str) -> float:
+    """Seconds that the language model may take."""
+    length = min(1.0, len(text) / _LONG)
+    share = _LARGEST_SHARE + (_LARGEST_SHARE_OF_LONG - _LARGEST_SHARE) * length
+    return deadline_s - min(_RESERVE_S + _RESERVE_A_CHARACTER_S * len(text), share * deadline_s)
+
+
+async def _or_nothing(work: Awaitable[_ResultT], end: float) -> _ResultT | None:
+    """What the engine says by a time on the loop's clock; its own trouble must not hide what the model's was."""
+    try:
+        async with asyncio.timeout_at(end):
+            return await work
+    except Exception:  # noqa: BLE001  # TimeoutError among them; the model's failure stands
+        return None
 
 
 class FallbackScreen:
@@ -38,14 +60,16 @@ class FallbackScreen:
 
     async def screen(self, text: str, deadline_s: float) -> Screened:
         """Judge one text; the engine's time is kept free of the language model's."""
-        asked_s = _first_share(deadline_s)
+        end = asyncio.get_running_loop().time() + deadline_s
+        asked_s = _first_share(deadline_s, text)
         screened = await self._first.screen(text, asked_s)
         failure = screened.result
         if isinstance(failure, ScreenVerdict):
             return screened
-        second = (await self._engine.screen(text, deadline_s - asked_s)).result
+        engine = await _or_nothing(self._engine.screen(text, deadline_s - asked_s), end)
+        second = engine.result if engine is not None else None
         cost = screened.cost + Cost(degraded=True)
-        if isinstance(second, Failure):
+        if second is None or isinstance(second, Failure):
             return Screened(failure, cost)
         weak = second.model_copy(update={"may_clear": False})
         if not weak.crisis:
@@ -77,12 +101,14 @@ class FallbackCategorise:
 
     async def categorise(self, text: str, deadline_s: float) -> Sorted:
         """Name the categories of one text."""
-        asked_s = _first_share(deadline_s)
+        end = asyncio.get_running_loop().time() + deadline_s
+        asked_s = _first_share(deadline_s, text)
         given = await self._first.categorise(text, asked_s)
         if isinstance(given.result, Categories):
             return given
-        second = (await self._engine.categorise(text, deadline_s - asked_s)).result
-        if isinstance(second, Failure):
+        engine = await _or_nothing(self._engine.categorise(text, deadline_s - asked_s), end)
+        second = engine.result if engine is not None else None
+        if second is None or isinstance(second, Failure):
             return given
         named = (*second.named, Named(category=UNSPECIFIED))
         cost = given.cost + Cost(degraded=True, links=(self._name,))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crisis_filter.backends.base import Backend, Reply, Request
+from crisis_filter.backends.base import NONCE_PLACEHOLDER, Backend, Reply, Request
 from crisis_filter.backends.parse import claims_true
 from crisis_filter.errors import BackendError
 from crisis_filter.prompting.prompt import Stage
@@ -89,11 +89,13 @@ def build_request(rendered: Rendered, text: str, deadline_s: float, nonces: Nonc
     """The request that asks `rendered` about `text`."""
     prompt = rendered.prompt
     nonce = nonces(prompt.nonce_bits)
+    user = rendered.user(text, nonce)
     return Request(
         system=rendered.system,
-        user=rendered.user(text, nonce),
+        user=user,
         answer=rendered.answer,
         nonce=nonce,
+        replayed=None if nonce in user else rendered.user(text, NONCE_PLACEHOLDER),
         label_field=prompt.label_field,
         max_output_tokens=prompt.max_output_tokens,
         deadline_s=deadline_s,
@@ -113,6 +115,7 @@ def reply_cost(reply: Reply[Answer]) -> Cost:
         troubles=reply.troubles,
         degraded=reply.degraded,
         danger=reply.danger,
+        attack=reply.attack,
     )
 
 

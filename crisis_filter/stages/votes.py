@@ -64,8 +64,18 @@ class VotedScreen:
         left = end - self._clock()
         # A group, so that a cancelled run leaves no vote behind.
         async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(self._screener.screen(text, left)) for _ in range(self._more)]
+            tasks = [group.create_task(self._vote(text, left)) for _ in range(self._more)]
         return _join([first, *(task.result() for task in tasks)])
+
+    async def _vote(self, text: str, left_s: float) -> Screened:
+        """One more verdict; trouble with it must not take the others along."""
+        try:
+            async with asyncio.timeout(left_s):
+                return await self._screener.screen(text, left_s)
+        except TimeoutError:
+            return Screened(Failure(fault=Fault.TIMEOUT, detail="the deadline passed"))
+        except Exception as error:  # noqa: BLE001  # another vote may be positive
+            return Screened(Failure(fault=Fault.INTERNAL, detail=type(error).__name__))
 
 
 def _join(votes: list[Screened]) -> Screened:

@@ -53,6 +53,9 @@ FORGED_STRUCTURE = (
     r"\[/?inst\]|<</?sys>>|<(?:start|end)_of_turn>|<(?:bos|eos|eot|endoftext)>",
     r"#{3,6} ?(?:system|instructions?|response|input|assistant|user|human|new|task|output|prompt|override|answer|developer|end)\b",
     rf"(?:^|\n)[ \t>*_\"'\[(-]{{0,6}}{_ROLE}[ \t*_\])\"']{{0,4}}[:>：]",
+    # "my system:" speaks of a body, unless it goes on like a program.
+    r"\b(?:system|assistant|developer)[*_\]\"']{0,3} ?[:：](?!//)[^\n]{0,60}?\b(?:screening (?:task|is|has|was)|classif\w+|verdict|(?:not|no) (?:an? |in )?crisis|override|instructions? (?:are|have|is)|jailbreak)\b",
+    r"<!--",
     rf"\b(?=[sad]){_NOT_A_BODY}(?:system|assistant|developer)[*_\]\"']{{0,3}} ?[:：](?!//)",
     r"[\[({<«【](?:/)?(?:system|assistant|admin|developer|sys|sudo|root|moderator|internal|operator|override)(?:[ _:\-][^\])}>»】\n]{0,60})?[\])}>»】]",
     r"\bsystem (?:note|override|message|prompt|instructions?|directive|command|notice|alert|log|update)s?[*_\]\"']{0,3} ?[:：\]]",

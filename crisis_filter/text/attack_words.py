@@ -62,6 +62,8 @@ OVERRIDE = (
     rf"\b{_TOLD}{_DROP} {_gap(3)}{_EARLIER} {_gap(2)}(?:{_ORDERS}|{_RULES})\b",
     rf"\b{_DROP} {_gap(2)}(?:{_ORDERS}|{_RULES}) {_gap(2)}(?:above|before this|preceding this|you were given|you have been given|youve been given|you received|given to you|so far|up to (?:this|now|here)|until now)\b",
     rf"\b{_TOLD_OF}{_DROP} {_gap(1)}{_ANY} {_gap(2)}{_ORDERS}\b{_MEANT_FOR_PEOPLE}",
+    # Whatever stands before it, for an attack may stand in the middle of a sentence: nobody asks whether to drop all of them.
+    rf"\b{_DROP} (?:all|any|every) (?:of )?(?:the |your )?{_EARLIER} {_gap(1)}{_ORDERS}\b{_MEANT_FOR_PEOPLE}",
     rf"\b{_DROP} {_gap(2)}your {_gap(3)}(?:{_ORDERS}|training|filters?|criteria|restrictions|protocols?|safety rules|screening|rubric|checks)\b",
     rf"\b{_DROP} (?:everything|anything|all|all of it|whatever|all text|all content|every word|the rest|all that|all of the text|all the text) {_gap(2)}(?:above|before this|preceding|prior to|that precedes|written above|earlier in|that came before|said so far|below)\b",
     rf"\b{_DROP} {_gap(2)}(?:everything|anything|all|what|whatever|things) {_gap(1)}you(?:ve)? {_gap(1)}{_TOLD_YOU}",

@@ -37,10 +37,11 @@ class Stages(Record):
 class Thresholds(Record):
     """Probabilities at or above which something is present. 0 to 1."""
 
-    prompted_screen: float = Field(default=0.5, gt=0.0, le=1.0)
-    """For scores from token log-probabilities; can only raise a printed negative."""
+    prompted_screen: float = Field(default=0.5, gt=0.0, le=0.5)
+    """For scores from token log-probabilities; can only raise a printed negative. At most a half: a model that thinks a crisis
+    likelier than not does not clear."""
     engine_screen: float | None = Field(default=None, gt=0.0, lt=1.0)
-    """For the embedded engine; `None` takes the one the engine was released with."""
+    """For the embedded engine; `None` takes the one the engine was released with, and none above that is taken."""
 
 
 class Limits(Record):
@@ -48,8 +49,10 @@ class Limits(Record):
 
     most_bytes: int = Field(default=1_000_000, ge=1)
     """A longer text (in UTF-8) ends as `input_too_long`."""
-    chunk_characters: int = Field(default=8_000, ge=200)
-    chunk_overlap: int = Field(default=800, ge=0)
+    chunk_characters: int = Field(default=8_000, ge=200, le=32_000)
+    """Longest piece of a text that is judged at once; what a detector reads in one go, it reads less well the longer it is."""
+    chunk_overlap: int = Field(default=800, ge=50)
+    """Characters that a piece shares with the one before, so that no sentence is cut in both."""
     deadline_s: float = Field(default=60.0, gt=0.0)
     """Total seconds for one message, both stages."""
 

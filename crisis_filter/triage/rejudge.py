@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Literal
 
 from crisis_filter.errors import FAULTS, Fault
-from crisis_filter.schema import OUTCOMES, UNSPECIFIED, Assessment, Outcome, Record
+from crisis_filter.schema import OUTCOMES, SEVERITIES, UNSPECIFIED, Assessment, Finding, Outcome, Record
 
 __all__ = ["Rejudgement", "Standing", "may_rejudge", "rejudging_order", "standing_after"]
 
@@ -64,7 +64,8 @@ def standing_after(old: Assessment, new: Assessment, standing: Standing, *, anot
     """Which of two assessments of one message stands.
 
     The new one does when it is graver, or when it settles what `may_rejudge` lets a detector settle. The old one stands in every
-    other case: a crisis is never lowered, and a fault never takes the place of anything.
+    other case: a crisis is never lowered, nor any finding of it, a fault never takes the place of anything, and the embedded
+    engine as the sole detector settles nothing that another detector left open.
 
     Raises:
         ValueError: the assessments are of different messages.
@@ -79,9 +80,25 @@ def standing_after(old: Assessment, new: Assessment, standing: Standing, *, anot
     if may_rejudge(old, standing, another=another) != "yes":
         return old
     if old.outcome == "crisis":
-        named = new.outcome == "crisis" and all(f.category != UNSPECIFIED for f in new.findings)
-        return new if named else old
-    return new if new.fault is None else old
+        return new if _says_all(new, old) else old
+    weaker = "sole_detector" in new.flags and "sole_detector" not in old.flags
+    return new if new.fault is None and not weaker else old
+
+
+def _says_all(new: Assessment, old: Assessment) -> bool:
+    """Whether a crisis is named whole, and every finding of the old one stands in it no less severe."""
+    found = {finding.category: finding for finding in new.findings}
+    if new.outcome != "crisis" or not found or UNSPECIFIED in found:
+        return False
+    return all(
+        kept.category == UNSPECIFIED or (kept.category in found and _rank(found[kept.category]) >= _rank(kept))
+        for kept in old.findings
+    )
+
+
+def _rank(finding: Finding) -> int:
+    """Of the severity; one without counts as `moderate`, as in the rules."""
+    return SEVERITIES.index(finding.severity or "moderate")
 
 
 def rejudging_order(waiting: Iterable[Assessment]) -> tuple[Assessment, ...]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crisis_filter.schema import SEVERITIES, URGENCIES, Assessment, Disposition, Fault, Finding
+from crisis_filter.schema import SEVERITIES, URGENCIES, Assessment, Disposition, Fault, Finding, Outcome
 from crisis_filter.triage.policy import Policy, Rule
 from crisis_filter.triage.resources import ResourcePack, matching
 
@@ -35,6 +35,15 @@ def triage(assessment: Assessment, policy: Policy, pack: ResourcePack, locale: s
         resources=served,
         resources_withheld=len(fitting) - len(served),
     )
+
+
+def plainly(outcome: Outcome, policy: Policy) -> Disposition:
+    """Where an outcome goes when nothing else about it can be looked at: by the most urgent rule without conditions."""
+    rule = min(
+        (rule for rule in policy.rules if rule.outcome == outcome and rule.unconditional),
+        key=lambda rule: URGENCIES.index(rule.urgency),
+    )
+    return Disposition(queue=rule.queue, urgency=rule.urgency, rule=rule.id)
 
 
 def _matches(rule: Rule, assessment: Assessment) -> bool:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from crisis_filter.backends.breaker import Breaker, BreakerPolicy
+from crisis_filter.backends.breaker import Breaker, BreakerPolicy, Permit
 from crisis_filter.errors import FAULTS, Fault
 
 DOWN = Fault.SERVER_ERROR
@@ -127,3 +129,146 @@ def test_never_more_than_one_request_while_it_is_not_closed(steps):
     assert permit is not None
     permit.report(None)
     assert one.state == "closed" or not permit.probe
+
+
+@pytest.mark.parametrize(
+    ("seen", "state"),
+    [
+        ([DOWN, None, None, DOWN], "open"),
+        ([DOWN, None, None, None], "closed"),
+        ([DOWN, None, DOWN], "closed"),
+        ([None, None, None, DOWN, DOWN], "open"),
+        ([DOWN, DOWN, DOWN], "open"),
+    ],
+)
+def test_three_in_a_row_or_half_of_four(seen, state):
+    """A window that is not full says nothing, and only its last calls count."""
+    one, _ = breaker(consecutive=3, window=4, share=0.5)
+    see(one, *seen)
+    assert one.state == state
+
+
+def test_a_call_counts_for_as_long_as_the_window_is():
+    """Thirty seconds back it still does, a moment more and it does not."""
+    for seconds, state in ((30.0, "open"), (30.1, "closed")):
+        one, clock = breaker(window=2, window_s=30.0)
+        see(one, DOWN)
+        clock.now += seconds
+        see(one, None)
+        assert one.state == state
+
+
+def test_what_opened_it_is_named_when_a_success_filled_the_window():
+    """The fault that opened it before, or a server error where none ever did."""
+    one, clock = breaker(window=2, consecutive=9)
+    see(one, Fault.TIMEOUT, None)
+    assert (one.state, one.fault) == ("open", Fault.SERVER_ERROR)
+    clock.now += 2
+    see(one, None)
+    see(one, None, Fault.RATE_LIMITED)
+    assert (one.state, one.fault) == ("open", Fault.RATE_LIMITED)
+    clock.now += 2
+    see(one, None)
+    see(one, Fault.TIMEOUT, None)
+    assert (one.state, one.fault) == ("open", Fault.RATE_LIMITED)
+
+
+def test_a_breaker_that_never_opened_has_no_fault():
+    """And lets everybody in, nobody as a probe."""
+    one, _ = breaker()
+    see(one, DOWN, DOWN)
+    permits = [one.admit() for _ in range(3)]
+    assert [permit is not None and permit.probe for permit in permits] == [False] * 3
+    assert (one.state, one.fault) == ("closed", None)
+
+
+def test_it_is_left_alone_for_as_long_as_the_policy_says():
+    """Two seconds after it opened, and two after each probe that failed, counted from that probe's return."""
+    one, clock = breaker(open_s=2.0)
+    see(one, *[DOWN] * 5)
+    clock.now += 1.99
+    assert (one.state, one.admit()) == ("open", None)
+    clock.now = 102.0
+    assert one.state == "half-open"
+    probe = one.admit()
+    assert probe is not None
+    assert probe.probe
+    clock.now += 1
+    probe.report(DOWN)
+    clock.now += 1.99
+    assert one.admit() is None
+    clock.now = 105.0
+    assert one.admit() is not None
+
+
+@pytest.mark.parametrize("fault", OTHERS)
+def test_a_probe_that_says_nothing_is_followed_by_another(fault):
+    """What the message caused neither closes the breaker nor keeps it shut any longer."""
+    one, clock = breaker()
+    see(one, *[DOWN] * 5)
+    clock.now += 2
+    see(one, fault)
+    assert (one.state, one.fault) == ("half-open", DOWN)
+    see(one, None)
+    assert one.state == "closed"
+
+
+def test_late_calls_neither_end_a_probe_nor_put_it_off():
+    """They were let in before the breaker opened."""
+    one, clock = breaker()
+    late = [one.admit() for _ in range(3)]
+    see(one, *[DOWN] * 5)
+    clock.now += 1.5
+    for permit, fault in zip(late, (None, Fault.TIMEOUT, Fault.SCHEMA), strict=True):
+        assert permit is not None
+        permit.report(fault)
+    assert (one.state, one.fault) == ("open", DOWN)
+    clock.now += 0.5
+    probe = one.admit()
+    assert probe is not None
+    also_late = Permit(one, probe=False)
+    also_late.report(None)
+    assert (one.state, one.admit()) == ("half-open", None)
+
+
+def test_a_permit_counts_once():
+    """Whatever is said after the first word is not heard, and what was given back says nothing of the endpoint."""
+    one, clock = breaker(consecutive=2)
+    permit = one.admit()
+    assert permit is not None
+    for _ in range(5):
+        permit.report(DOWN)
+    permit.give_back()
+    assert one.state == "closed"
+    for _ in range(5):
+        given_back = one.admit()
+        assert given_back is not None
+        given_back.give_back()
+    assert one.state == "closed"
+    see(one, DOWN)
+    assert one.state == "open"
+    clock.now += 2
+    probe = one.admit()
+    assert probe is not None
+    probe.report(None)
+    probe.give_back()
+    assert one.state == "closed"
+
+
+def test_what_came_before_it_closed_is_forgotten():
+    """Neither the row nor the window is carried over."""
+    one, clock = breaker(consecutive=3, window=4)
+    see(one, *[DOWN] * 3)
+    clock.now += 2
+    see(one, None)
+    see(one, DOWN, DOWN)
+    assert one.state == "closed"
+    see(one, None, None)
+    assert one.state == "open"
+
+
+def test_the_policy_unless_told_otherwise():
+    """Five in a row, or half of twenty within thirty seconds; two seconds of peace."""
+    assert BreakerPolicy() == BreakerPolicy(consecutive=5, window=20, window_s=30.0, share=0.5, open_s=2.0)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        BreakerPolicy().consecutive = 99  # type: ignore[misc]

@@ -30,6 +30,7 @@ from tests.backends.asking import Verdict
         (400, {"error": {"message": "Unsupported: 'max_tokens'. Use 'max_completion_tokens'."}}, "max_tokens"),
         (400, {"error": {"param": "temperature", "message": "only 1"}}, "temperature"),
         (422, {"detail": [{"loc": ["body", "seed"], "msg": "extra"}]}, "seed"),
+        (422, {"detail": [{"loc": ["body", "messages"], "msg": "bad", "input": "my logprobs and temperature"}]}, None),
         (400, {"error": {"message": "bad request"}}, None),
         (404, {"error": {"message": "the model does not exist"}}, None),
         (500, {"error": {"param": "response_format"}}, None),

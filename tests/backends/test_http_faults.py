@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from crisis_filter.backends.base import Reply
-from crisis_filter.backends.http_faults import fault_of, retry_after
+from crisis_filter.backends.http_faults import fault_of, names_attack, names_danger, retry_after
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 
@@ -108,6 +108,7 @@ _NOW = "Tue, 10 Nov 2026 10:00:00 GMT"
         ({"retry-after": "0.5"}, 0.5),
         ({"retry-after-ms": "250", "retry-after": "9"}, 0.25),
         ({"retry-after-ms": "x", "retry-after": "9"}, 9.0),
+        ({"retry-after-ms": "-5", "retry-after": "9"}, 9.0),
         ({"Retry-After": "86400"}, 86400.0),
         ({"Retry-After": "-5"}, None),
         ({"Retry-After": "NaN"}, None),
@@ -133,3 +134,35 @@ def test_no_header_breaks_the_reader(headers: dict[str, str]) -> None:
     """Whatever the headers hold, the wait is absent or a sane number of seconds."""
     seconds = retry_after(headers)
     assert seconds is None or 0 <= seconds <= 7 * 86400
+
+
+@pytest.mark.parametrize(
+    ("result", "danger", "attack"),
+    [
+        ({"self_harm": {"filtered": True, "severity": "High"}}, True, False),
+        ({"self_harm": {"filtered": True, "severity": "low"}}, False, False),
+        ({"jailbreak": {"filtered": True, "detected": True}}, False, True),
+        ({"indirect_attack": {"filtered": False, "detected": True}}, False, True),
+        ({"jailbreak": {"filtered": False, "detected": False}, "hate": {"severity": "high"}}, False, False),
+        ("high", False, False),
+        ({"self_harm": "high", "jailbreak": True}, False, False),
+    ],
+)
+def test_what_a_filters_account_says(result: object, danger: bool, attack: bool) -> None:
+    """Self-harm or violence of medium severity or more, in any case of letters; an attack on the model."""
+    assert (names_danger(result), names_attack(result)) == (danger, attack)
+
+
+@pytest.mark.parametrize("status", [400, 403, 500, 503])
+def test_a_filters_code_counts_at_any_status(status: int) -> None:
+    """Proxies in front of a provider give its refusals a status of their own."""
+    reply = fault_of(status, {}, {"error": {"code": "content_filter"}})
+    assert isinstance(reply, Reply)
+    assert reply.fault is Fault.FILTER_PROMPT
+
+
+def test_a_limit_that_is_not_to_be_retried_is_not() -> None:
+    """The server says so for 429 as for 5xx."""
+    error = fault_of(429, {"x-should-retry": "false"}, {})
+    assert isinstance(error, BackendError)
+    assert (error.fault, error.retryable) == (Fault.RATE_LIMITED, False)

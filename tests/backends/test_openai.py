@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+import tracemalloc
 from typing import Any
 
 import numpy as np
@@ -55,8 +56,6 @@ REPLIES = [
         chat(verdict(), message={"tool_calls": [_TOOL]}), "malformed", Fault.EMPTY_REPLY, 2, id="tool call beside"
     ),
     pytest.param(chat("", choices=[_CHOICE, _CHOICE]), "malformed", Fault.BAD_JSON, 2, id="two choices"),
-    pytest.param(chat(verdict(), finish=None), "malformed", Fault.BROKEN_REPLY, 1, id="no finish"),
-    pytest.param(chat(verdict(), finish="gave_up"), "malformed", Fault.BROKEN_REPLY, 1, id="unknown finish"),
     pytest.param(
         failure(
             400, {"code": "content_filter", "innererror": {"content_filter_result": {"self_harm": {"filtered": True}}}}
@@ -80,6 +79,24 @@ async def test_a_reply_that_is_no_answer(
     await backend.aclose()
     assert (reply.finish, reply.fault, reply.answer) == (finish, fault, None)
     assert reply.attempts == len(server.received) == requests
+
+
+@pytest.mark.parametrize("finish", [None, "gave_up"])
+async def test_an_answer_that_did_not_end_of_itself_is_trouble_of_the_server(
+    server: FaultServer, finish: str | None
+) -> None:
+    """It is asked for once more; a positive in it is kept all the same."""
+    server.answer(chat(verdict(), finish=finish), chat(verdict(), finish=finish))
+    backend = open_openai(server.url)
+    with pytest.raises(BackendError) as caught:
+        await backend.complete(asking())
+    assert (caught.value.fault, len(server.received)) == (Fault.BROKEN_REPLY, 2)
+    server.received.clear()
+    server.answer(chat(verdict(crisis=True), finish=finish))
+    reply = await backend.complete(asking(claim="crisis"))
+    await backend.aclose()
+    assert (reply.finish, reply.fault, reply.attempts) == ("malformed", Fault.BROKEN_REPLY, 1)
+    assert claims_true(reply.text, "crisis")
 
 
 _POSITIVE = verdict(crisis=True)
@@ -405,3 +422,38 @@ async def test_the_deadline_holds_against_a_real_server(llama_url: str) -> None:
     await backend.aclose()
     assert caught.value.fault is Fault.TIMEOUT
     assert took < 0.15
+
+
+async def test_what_a_filter_says_of_an_answered_prompt_is_read(server: FaultServer) -> None:
+    """Azure names what it found in the prompt also where it blocked nothing."""
+    whole = json.loads(chat(verdict()).body)
+    whole["prompt_filter_results"] = [
+        {
+            "content_filter_results": {
+                "violence": {"filtered": False, "severity": "medium"},
+                "jailbreak": {"detected": True},
+            }
+        }
+    ]
+    server.answer(Answer(body=json.dumps(whole).encode()))
+    backend = open_openai(server.url)
+    reply = await backend.complete(asking())
+    await backend.aclose()
+    assert (reply.finish, reply.danger, reply.attack) == ("answered", True, True)
+
+
+async def test_the_body_of_an_error_is_bounded(server: FaultServer) -> None:
+    """Thirty megabytes behind a few kilobytes of gzip are not read into memory to find no code in them."""
+    bomb = gzip.compress(b" " * 30_000_000)
+    server.answer(
+        Answer(status=500, body=bomb, headers={"content-encoding": "gzip", "content-type": "application/json"})
+    )
+    backend = open_openai(server.url, attempts=1)
+    tracemalloc.start()
+    with pytest.raises(BackendError) as caught:
+        await backend.complete(asking())
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    await backend.aclose()
+    assert caught.value.fault in (Fault.BROKEN_REPLY, Fault.SERVER_ERROR)
+    assert peak < 10_000_000

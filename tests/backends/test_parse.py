@@ -8,7 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from crisis_filter.backends.parse import claims_true, parse_answer, server_model, stated
+from crisis_filter.backends.parse import (
+    all_written,
+    claims_true,
+    load_object,
+    parse_answer,
+    server_model,
+    stated,
+    unanswered,
+)
 from crisis_filter.schema import Fault
 from tests.backends.asking import NONCE, asking, verdict
 
@@ -156,3 +164,91 @@ def test_a_category_marked_present_is_seen() -> None:
 def test_the_name_of_a_model_can_be_written_anywhere(name: object, kept: str | None) -> None:
     """What a server calls its model is cut and holds only what can be printed."""
     assert server_model(name) == kept
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        (None, "the answer is empty"),
+        (" ", "the answer is empty"),
+        ("I can't help.", "the answer is prose without an object"),
+        ("{", "the answer is not one JSON object"),
+        ("{}", "4 fields do not fit the answer model"),
+        (verdict(crisis="no"), "1 fields do not fit the answer model"),
+        (verdict(crisis="no", more=1), "2 fields do not fit the answer model"),
+        ('{"reasoning": "calm", "crisis": false, "confidence": 0.5}', "the answer holds no nonce"),
+        (verdict(nonce="other"), "the answer echoes another nonce"),
+        (verdict(), ""),
+    ],
+)
+def test_what_is_told_of_a_faulty_answer(text: str | None, detail: str) -> None:
+    """A few fixed words and a count, never the answer's own."""
+    assert parse_answer(text, asking()).detail == detail
+
+
+def test_a_reply_without_an_answer_keeps_what_came_with_it() -> None:
+    """The text, for a positive that survives, and the name of the model."""
+    reply = unanswered("filtered", Fault.FILTER_FINISH, "blocked", text="half an", model="m-1")
+    assert (reply.finish, reply.fault, reply.detail) == ("filtered", Fault.FILTER_FINISH, "blocked")
+    assert (reply.answer, reply.text, reply.model) == (None, "half an", "m-1")
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ('{"a": {"b": [1.5, -2e3, null]}}', {"a": {"b": [1.5, -2000.0, None]}}),
+        (" {} ", {}),
+        ("[]", None),
+        ("1", None),
+        ('{"a": {"b": 1, "b": 1}}', None),
+        ('{"a": [{"b": 1, "b": 2}]}', None),
+        ('{"a": NaN}', None),
+        ('{"a": -Infinity}', None),
+        ('{"a": [-1e999]}', None),
+        ("{} {}", None),
+        ("", None),
+    ],
+)
+def test_one_object_with_distinct_keys_and_finite_numbers(text: str, value: object) -> None:
+    """At any depth; anything else is nothing."""
+    assert load_object(text) == value
+
+
+@pytest.mark.parametrize(
+    ("parts", "written"),
+    [
+        (("said", None, "", "more"), "said\nmore"),
+        (({"crisis": "später"}, [True]), '{"crisis": "später"}\n[true]'),
+        ((7, 1.5, True, b"bytes"), None),
+        (({}, [], ""), None),
+        (({"at": Fault},), json.dumps({"at": str(Fault)})),
+        ((), None),
+    ],
+)
+def test_all_that_was_written_is_kept(parts: tuple[object, ...], written: str | None) -> None:
+    """Texts and objects, a line each; nothing else, and nothing at all for nothing."""
+    assert all_written(*parts) == written
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "values"),
+    [
+        ('{"crisis": true, "crisis": false}', "crisis", {True, False}),
+        ('{"crisis": false}', "crisis", {False}),
+        ("crisis = 0", "crisis", {False}),
+        ("crisis: no", "crisis", {False}),
+        ('{"crisis": null}', "crisis", set()),
+        ("", "crisis", set()),
+        ('{"crisis": true}', "", set()),
+        (None, "crisis", set()),
+        ('{"a.b": true}', "a.b", {True}),
+        ('{"axb": true}', "a.b", set()),
+        ('{\\"crisis\\":\\ttrue}', "crisis", {True}),
+        ("crisis\uff1atrue", "crisis", {True}),
+        ("crisis => yes", "crisis", {True}),
+        ("\u00abcrisis\u00bb: \u201etrue\u201c", "crisis", {True}),
+    ],
+)
+def test_what_a_text_states(text: str | None, field: str, values: set[bool]) -> None:
+    """Every value that is given anywhere, and none that is not."""
+    assert stated(text, field) == values

@@ -26,7 +26,7 @@ def test_a_crisis_in_full(run: Callable) -> None:
         "queue act-now, urgency emergency, by rule severe-danger-to-life",
         "withheld: nobody has verified them yet",
         "detector scripted",
-        "policy default-v2 (SHA-256 ",
+        "policy default-v3 (SHA-256 ",
         "prompt screen/",
         "1 view, 2 requests",
     ):

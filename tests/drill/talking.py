@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from crisis_filter import assets
 from crisis_filter.backends.base import Request
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.prompting.render import fresh_nonce, render
@@ -16,10 +17,7 @@ from crisis_filter.taxonomy.answers import Answer
 from crisis_filter.taxonomy.load import load_taxonomy
 
 TAXONOMY = load_taxonomy("clinical-v1")
-PROMPTS = {
-    name: render(load_prompt(name), TAXONOMY)
-    for name in ("screen/reasoned-v1", "screen/terse-v1", "categorise/reasoned-v1")
-}
+PROMPTS = {name: render(load_prompt(name), TAXONOMY) for name in assets.names("prompts", ".md")}
 CRISIS = "i cannot go on, tonight is my last one"
 ORDINARY = "can i move my appointment to friday"
 

@@ -147,7 +147,7 @@ async def test_a_server_without_schemas() -> None:
 async def test_a_prompt_that_asks_for_no_probability() -> None:
     """Without token probabilities there is no score at all."""
     async with Reading() as server:
-        found = await examined(server, screen_prompt="screen/terse-v1")
+        found = await examined(server, screen_prompt="screen/terse-v2")
     assert of_status(found, "warn") == {"score"}
 
 

@@ -72,7 +72,7 @@ def test_the_engine_and_the_pack() -> None:
     assert engine(FilterSpec(engine="/nonexistent"), clinical).status == "fail"
     fewer = clinical.model_copy(update={"categories": clinical.categories[:2]})
     assert engine(FilterSpec(), fewer).status == "warn"
-    policy, pack = load_policy("default-v2"), load_resources("resources-v1")
+    policy, pack = load_policy("default-v3"), load_resources("resources-v1")
     verified = [r.model_copy(update={"verified_on": "2026-11-01"}) for r in pack.resources]
     whole = pack.model_copy(update={"resources": tuple(verified)})
     assert [f.status for f in policy_pack(policy, whole, 0)] == ["ok", "ok"]
@@ -122,7 +122,7 @@ async def asked(url: str, **more: Any) -> dict[str, Finding]:
 
 async def test_a_real_server_with_a_window_too_small_for_the_screen_prompt(llama_url: str) -> None:
     """That is a finding and no crash: the endpoint is there, and turns the prompt down."""
-    found = await asked(llama_url, screen_prompt="screen/terse-v1")
+    found = await asked(llama_url, screen_prompt="screen/terse-v2")
     assert (found["reachable"].status, found["key"].status, found["window"].status) == ("ok", "ok", "fail")
     assert "turns down the screen prompt" in found["window"].seen
 

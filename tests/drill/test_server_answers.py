@@ -18,7 +18,7 @@ from crisis_filter.drill.answers import (
     read_literals,
     verdict_fields,
 )
-from crisis_filter.drill.asked import Asked, Form, read_asked, second_half
+from crisis_filter.drill.asked import Asked, Form, nonce_without, read_asked
 from crisis_filter.errors import ConfigurationError, InputError
 from crisis_filter.prompting.render import fresh_nonce
 from tests.drill.talking import CRISIS, ORDINARY, PROMPTS
@@ -62,10 +62,15 @@ def test_the_message_is_found_in_the_fence(text: str) -> None:
     assert text not in repr(asked) or len(text) < 20
 
 
-def test_the_second_half_of_a_prompt_still_has_the_nonce() -> None:
+@pytest.mark.parametrize(
+    ("prompt", "front", "back", "tail"),
+    [("screen/terse-v1", "ab12cd", "", "ab12cd"), ("screen/terse-v2", "ab12cd", "", "ab1")],
+)
+def test_a_cut_prompt_keeps_what_it_keeps_of_the_nonce(prompt: str, front: str, back: str, tail: str) -> None:
     """A model that lost the beginning can answer with the right nonce all the same."""
-    assert second_half(body_of("screen/terse-v1", CRISIS, "ab12cd")) == "ab12cd"
-    assert second_half({"messages": [{"role": "user", "content": "hello"}]}) == ""
+    body = body_of(prompt, CRISIS, "ab12cd")
+    assert [nonce_without(body, loss) for loss in ("front", "back", "tail")] == [front, back, tail]
+    assert nonce_without({"messages": [{"role": "user", "content": "hello"}]}, "front") == ""
 
 
 @pytest.mark.parametrize(

@@ -53,7 +53,7 @@ async def outcome(server: FaultServer, prompt: str, deadline_s: float) -> Reply 
 
 
 @pytest.mark.parametrize(
-    ("prompt", "crisis"), [("screen/reasoned-v1", True), ("screen/reasoned-v1", False), ("screen/terse-v1", False)]
+    ("prompt", "crisis"), [("screen/reasoned-v2", True), ("screen/reasoned-v2", False), ("screen/terse-v2", False)]
 )
 @pytest.mark.parametrize("behaviour", EVERYWHERE, ids=by_name)
 async def test_the_screen_names_the_fault(behaviour: Behaviour, prompt: str, crisis: bool) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from crisis_filter.backends.scripted import Scripted, ScriptedAnswer
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.filter import CrisisFilter
+from crisis_filter.pipeline.spec import FilterSpec, open_filter
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.prompting.render import render
 from crisis_filter.schema import Failure, Fault, Message, ScreenVerdict
@@ -330,8 +331,14 @@ async def test_the_deadline_holds_for_a_stage_that_hangs():
 
 async def test_a_deadline_that_passes_between_the_stages_keeps_the_crisis():
     """Stage 2 gets what is left; with nothing left it is not asked."""
-    now = iter([0.0, 0.0, 1000.0, 1000.0, 1000.0, 1000.0])
-    a = await staged(lambda _: RAISES, clock=lambda: next(now)).assess(message("x"))
+    now = 0.0
+
+    def raises(_):
+        nonlocal now
+        now = 1000.0
+        return RAISES
+
+    a = await staged(raises, clock=lambda: now).assess(message("x"))
     assert (a.outcome, [f.category for f in a.findings], a.fault) == ("crisis", ["unspecified"], Fault.TIMEOUT)
 
 
@@ -466,3 +473,38 @@ async def test_a_fault_keeps_its_own_detail():
     drifted = ScriptedAnswer(purpose="screen", text='{"nonce": "{{nonce}}", "crisis": true}')
     a = await scripted(drifted).assess(message("x"))  # the script has nothing for Stage 2
     assert (a.outcome, a.fault, a.fault_detail) == ("crisis", Fault.SCHEMA, "")
+
+
+async def test_a_bug_in_routing_takes_no_crisis_back(monkeypatch):
+    """The crisis stands with the bug beside it, and goes where every crisis goes; a negative becomes undetermined."""
+
+    def broken(*_):
+        raise KeyError("MARKER")
+
+    monkeypatch.setattr("crisis_filter.triage.route._matches", broken)
+    a = await staged(lambda _: RAISES).assess(message("x"))
+    assert (a.outcome, a.fault, a.fault_detail) == ("crisis", Fault.INTERNAL, "KeyError")
+    assert a.disposition is not None
+    assert (a.disposition.queue, a.disposition.urgency) == ("clinical", "soon")
+    b = await staged(lambda _: CLEARS).assess(message("x"))
+    assert (b.outcome, b.fault) == ("undetermined", Fault.INTERNAL)
+    assert b.disposition is not None
+    assert b.disposition.queue == "review"
+
+
+async def test_what_is_no_message_is_refused():
+    """A programmer's slip is told, and a source that holds `None` does not end early."""
+    one = staged(lambda _: CLEARS)
+    with pytest.raises(TypeError, match="not str"):
+        await one.assess("a text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="not NoneType"):
+        _ = [a async for a in one.assess_many([message("x"), None, message("y")])]  # type: ignore[list-item]
+
+
+async def test_closing_while_a_message_is_judged_cancels_nobody():
+    """Who waits for an assessment gets one."""
+    one = open_filter(FilterSpec())
+    tasks = [asyncio.create_task(one.assess(message("can i move my appointment " * 50))) for _ in range(6)]
+    await asyncio.sleep(0.05)
+    await one.aclose()
+    assert all(a.outcome in ("undetermined", "no_crisis", "crisis") for a in await asyncio.gather(*tasks))

@@ -7,6 +7,7 @@ import pickle
 
 import pytest
 
+from crisis_filter.assets import find
 from crisis_filter.errors import AssetError, ConfigurationError
 from crisis_filter.pipeline.spec import FilterSpec, open_filter
 from crisis_filter.schema import Fault, Message
@@ -101,3 +102,15 @@ def test_an_address_that_cannot_be_one_is_refused_at_once(url):
     """A forgotten scheme is a wrong setting, not an outage for every message."""
     with pytest.raises(ConfigurationError, match="base_url"):
         open_filter(FilterSpec(backend="openai:m", base_url=url))
+
+
+def test_the_engine_is_not_run_above_the_threshold_it_was_measured_with(tmp_path):
+    """A higher one misses crises that nobody has counted; a lower one may be had."""
+    text = find("policies", "default-v3", ".toml").read_text(encoding="utf-8")
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.999999"), encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="engine_screen"):
+        open_filter(FilterSpec(policy=str(path)))
+    path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.01"), encoding="utf-8")
+    with open_filter(FilterSpec(policy=str(path))) as careful:
+        assert careful.classify("can i move my appointment to friday").outcome == "crisis"

@@ -7,6 +7,7 @@ import json
 import pytest
 from hypothesis import given
 
+from crisis_filter import assets
 from crisis_filter.backends.base import Reply
 from crisis_filter.drill.messages import load_messages
 from crisis_filter.errors import BackendError, Fault
@@ -20,10 +21,7 @@ from tests.llama import model_file, serve_llama
 from tests.strategies import texts
 
 CLINICAL = load_taxonomy("clinical-v1")
-PROMPTS = {
-    name: render(load_prompt(name), CLINICAL)
-    for name in ("screen/reasoned-v1", "screen/terse-v1", "categorise/reasoned-v1")
-}
+PROMPTS = {name: render(load_prompt(name), CLINICAL) for name in assets.names("prompts", ".md")}
 MESSAGES = load_messages()
 ATTACKS = [a.text for a in (*MESSAGES.attacks, *MESSAGES.held_out)]
 NONCE = "5eed5eed5eed5eed5eed5eed5eed5eed"

@@ -16,7 +16,7 @@ from crisis_filter.prompting.render import fence_string, fresh_nonce, render
 from crisis_filter.taxonomy.load import load_taxonomy
 from tests.strategies import texts
 
-RELEASED = ["categorise/reasoned-v1", "screen/reasoned-v1", "screen/terse-v1"]
+RELEASED = [f"{name}-v{n}" for name in ("categorise/reasoned", "screen/reasoned", "screen/terse") for n in (1, 2)]
 # English prose runs at about 4.5 characters a token in current tokenizers; 6 is a safe lower bound on the count.
 CHARACTERS_PER_TOKEN = 6
 
@@ -62,7 +62,12 @@ def test_the_stable_part_is_long_enough_for_prefix_caches_and_never_changes(name
 def test_the_message_comes_last_inside_the_fence(name):
     """Nothing but the closing line follows the message."""
     user = render(load_prompt(name), load_taxonomy("clinical-v1")).user("hello", "abc123")
-    assert user.endswith('<message nonce="abc123">\n"hello"\n</message nonce="abc123">\n')
+    whole = '<message nonce="abc123">\n"hello"\n</message nonce="abc123">\n'
+    halves = '<message nonce-begins="abc">\n"hello"\n</message nonce-ends="123">\n'
+    assert user.endswith(whole if name.endswith("v1") else halves)
+    assert user.count("123") == (
+        3 if name.endswith("v1") else 1
+    )  # in halves, the end stands nowhere before the message
 
 
 @given(texts)

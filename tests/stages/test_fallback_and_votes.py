@@ -83,12 +83,44 @@ async def test_an_engine_that_fails_too_changes_nothing():
 
 
 async def test_the_engine_has_time_of_its_own():
-    """A second of a long deadline, a quarter of a short one."""
-    for deadline_s, model_s in ((8.0, 7.0), (1.0, 0.75)):
+    """About a second of a long deadline and a quarter of a short one; more for a long text, and half at most."""
+    for text, deadline_s, model_s in (
+        ("t", 8.0, 7.0),
+        ("t", 1.0, 0.75),
+        ("t" * 8000, 60.0, 55.8),
+        ("t" * 8000, 6.0, 3.0),
+    ):
         first, engine = Stage(LOST), Stage(FAR)
-        await FallbackScreen(first, engine, "local:e").screen("t", deadline_s)
-        assert first.asked == pytest.approx([model_s])
-        assert engine.asked == pytest.approx([deadline_s - model_s])
+        await FallbackScreen(first, engine, "local:e").screen(text, deadline_s)
+        assert first.asked == pytest.approx([model_s], abs=0.001)
+        assert engine.asked == pytest.approx([deadline_s - model_s], abs=0.001)
+
+
+class Broken:
+    """Raises, at once or after a long time, whatever is asked."""
+
+    prompt = None
+
+    def __init__(self, pause_s: float) -> None:
+        self._pause_s = pause_s
+
+    async def screen(self, text, deadline_s):
+        await asyncio.sleep(self._pause_s)
+        raise RuntimeError
+
+    categorise = screen
+
+
+@pytest.mark.parametrize("engine", [Broken(0.0), Broken(30.0)], ids=["raises", "hangs"])
+async def test_trouble_with_the_engine_hides_nothing_that_the_model_met(engine):
+    """Its failure, with what a filter said, stands as if nobody had been behind it."""
+    met = Cost(attempts=1, danger=True, troubles=(("a", Fault.FILTER_PROMPT),))
+    first = Stage(LOST, wrap=lambda result, _: Screened(result, met))
+    screened = await FallbackScreen(first, engine, "local:e").screen("t", 0.4)
+    assert screened.result == LOST
+    assert (screened.cost.danger, screened.cost.troubles) == (True, (("a", Fault.FILTER_PROMPT),))
+    given = await FallbackCategorise(Stage(LOST, wrap=Sorted), engine, "local:e").categorise("t", 0.4)
+    assert given.result == LOST
 
 
 @given(verdicts() | failures, verdicts() | failures)

@@ -170,18 +170,22 @@ async def test_stage_two_may_find_nothing():
             ["unspecified"],
             Fault.UNKNOWN_CATEGORY,
         ),
-        (json.dumps({"nonce": "x", "suicide": PRESENT}), ["suicide"], Fault.SCHEMA),
+        (json.dumps({"nonce": "x", "suicide": PRESENT}), ["suicide", "unspecified"], Fault.SCHEMA),
         (
             json.dumps({"nonce": "x", "SUICIDE ": PRESENT, "abuse": PRESENT}),
             ["abuse", "unspecified"],
             Fault.UNKNOWN_CATEGORY,
         ),
-        ('{"abuse": {"present": true}} and {"neglect": {"present": true}}', ["abuse", "neglect"], Fault.BAD_JSON),
-        ('{"abuse": {"present": true}, "abuse": {"present": false}}', ["abuse"], Fault.BAD_JSON),
+        (
+            '{"abuse": {"present": true}} and {"neglect": {"present": true}}',
+            ["abuse", "neglect", "unspecified"],
+            Fault.BAD_JSON,
+        ),
+        ('{"abuse": {"present": true}, "abuse": {"present": false}}', ["abuse", "unspecified"], Fault.BAD_JSON),
     ],
 )
 async def test_categories_survive_schema_drift(text, named, fault):
-    """What is marked present is kept; an invented category becomes `unspecified` and says so."""
+    """What is marked present is kept; an invented category becomes `unspecified` and says so, and so does what went unsaid."""
     result = await categorise(ScriptedAnswer(text=text))
     assert isinstance(result, Categories)
     assert [n.category for n in result.named] == named
@@ -243,6 +247,7 @@ async def test_severity_survives_schema_drift():
     assert [(n.category, n.severity, n.quotes) for n in result.named] == [
         ("abuse", None, ()),
         ("suicide", "imminent", ("q",)),
+        ("unspecified", None, ()),
     ]
 
 

@@ -97,3 +97,21 @@ def test_another_taxonomy_keeps_the_rules_that_can_match():
     policy = load_policy("default").for_taxonomy(load_taxonomy("mindguard-v1"), own=False)
     assert "safeguarding-other" not in {rule.id for rule in policy.rules}
     assert {"imminent", "crisis", "undetermined", "not-crisis"} <= {rule.id for rule in policy.rules}
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("prompted_screen = 0.5", "prompted_screen = 0.51"),
+        ("chunk_overlap = 800", "chunk_overlap = 0"),
+        ("chunk_characters = 8_000", "chunk_characters = 1_000_000"),
+    ],
+)
+def test_a_limit_that_would_switch_protection_off_is_refused(tmp_path, old, new):
+    """A model that thinks a crisis likelier than not, a sentence cut in two, a piece too long to be read well."""
+    text = find("policies", "default-v3", ".toml").read_text(encoding="utf-8")
+    assert old in text
+    path = tmp_path / "mine.toml"
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    with pytest.raises(AssetError, match=new.split(" = ")[0]):
+        load_policy(str(path))

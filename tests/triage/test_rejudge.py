@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -48,6 +50,7 @@ assessments = st.one_of(
         (CLEARED, FREE, True, "determined"),
         (FOUND, FREE, True, "determined"),
         (UNNAMED, FREE, False, "yes"),
+        (assessed("crisis", Fault.TIMEOUT), FREE, True, "determined"),
         (assessed("undetermined", Fault.REFUSAL_FIELD), FREE, False, "needs_another_detector"),
         (assessed("undetermined", Fault.REFUSAL_FIELD), FREE, True, "yes"),
         (assessed("undetermined", Fault.INJECTION_SUSPECTED), FREE, True, "needs_a_person"),
@@ -125,3 +128,103 @@ def test_signs_then_scores_say_who_is_first():
     passed_on = assessed("undetermined", Fault.TIMEOUT, flags=("refused_or_filtered",))
     ordered = rejudging_order([plain, likely, refused, second, passed_on])
     assert ordered == (refused, passed_on, likely, plain, second)
+
+
+def test_the_detector_is_the_same_unless_told():
+    """A refusal that the same detector would repeat stays with people, whatever that detector now says."""
+    refused = assessed("undetermined", Fault.REFUSAL_FIELD)
+    assert may_rejudge(refused, FREE) == "needs_another_detector"
+    assert standing_after(refused, CLEARED, FREE) is refused
+    assert standing_after(refused, CLEARED, FREE, another=False) is refused
+    assert standing_after(refused, CLEARED, FREE, another=True) is CLEARED
+
+
+@pytest.mark.parametrize("flag", ["injection_suspected", "filter_named_danger"])
+def test_what_only_a_person_may_settle_is_settled_by_no_detector(flag):
+    """Another detector that is not deceived may still raise it."""
+    suspected = assessed("undetermined", Fault.TIMEOUT, flags=("chunked", flag))
+    assert standing_after(suspected, CLEARED, FREE, another=True) is suspected
+    assert standing_after(suspected, FOUND, FREE, another=True) is FOUND
+
+
+def test_a_crisis_that_is_named_beside_an_unnamed_one_is_not_given_up():
+    """Only an answer that names all takes the place; a fault beside the names is no hindrance."""
+    half = assessed("crisis", Fault.TIMEOUT).model_copy(
+        update={"findings": (Finding(category="abuse"), Finding(category=UNSPECIFIED))}
+    )
+    named = assessed("crisis", Fault.SCHEMA)
+    assert may_rejudge(half, FREE) == "yes"
+    assert standing_after(UNNAMED, half, FREE) is UNNAMED
+    assert standing_after(UNNAMED, named, FREE) is named
+    assert standing_after(half, named, Standing(opened=True)) is half
+
+
+def test_the_likeliest_of_equals_first_and_no_score_counts_as_none():
+    """A score of zero is no more than no score, and the order of arrival then stands."""
+    none = assessed("undetermined", Fault.TIMEOUT)
+    zero = assessed("undetermined", Fault.SERVER_ERROR, score=0.0, score_source="engine")
+    low, high = (assessed("undetermined", Fault.TIMEOUT, score=s, score_source="engine") for s in (0.1, 0.9))
+    sure = assessed("undetermined", Fault.FILTER_PROMPT, score=0.2, score_source="engine")
+    unsure = assessed("undetermined", Fault.REFUSAL_FIELD)
+    assert rejudging_order([none, zero, low, high]) == (high, low, none, zero)
+    assert rejudging_order([high, unsure, sure]) == (sure, unsure, high)
+    assert rejudging_order([zero, CLEARED, high]) == (high, zero, CLEARED)
+    assert rejudging_order([]) == ()
+
+
+def test_the_refusal_names_its_reason_in_our_words():
+    """Not which messages, nor what is in them."""
+    with pytest.raises(ValueError, match=r"^the assessments are of different messages$"):
+        standing_after(LOST, FOUND.model_copy(update={"id": "other"}), Standing(decided="crisis"))
+
+
+def found(*named: tuple[str, str | None], **fields: Any) -> Assessment:
+    findings = tuple(Finding(category=category, severity=severity) for category, severity in named)
+    return assessed("crisis", **fields).model_copy(update={"findings": findings})
+
+
+@pytest.mark.parametrize(
+    ("new", "stands"),
+    [
+        ([("abuse", "severe"), ("suicide", None)], "new"),
+        ([("abuse", "severe")], "new"),
+        ([("abuse", "imminent")], "new"),
+        ([("abuse", "moderate")], "old"),
+        ([("abuse", None)], "old"),
+        ([("suicide", "imminent")], "old"),
+        ([("abuse", "severe"), (UNSPECIFIED, None)], "old"),
+    ],
+)
+def test_no_finding_of_a_crisis_is_lowered_by_another_judgement(new, stands):
+    """What was found stays found and no less severe; only what had no name gets one."""
+    old = found(("abuse", "severe"), (UNSPECIFIED, None), fault=Fault.TIMEOUT)
+    again = found(*new)
+    assert standing_after(old, again, FREE) is {"old": old, "new": again}[stands]
+
+
+@pytest.mark.parametrize(("before", "after"), [(None, None), (None, "moderate"), ("moderate", None), (None, "severe")])
+def test_a_finding_without_severity_counts_as_moderate(before, after):
+    """Neither more nor less."""
+    old, again = found(("abuse", before), (UNSPECIFIED, None), fault=Fault.TIMEOUT), found(("abuse", after))
+    assert standing_after(old, again, FREE) is again
+    milder = found(("abuse", "mild"))
+    assert standing_after(old, milder, FREE) is old
+
+
+def test_the_engine_alone_settles_nothing_that_another_left_open():
+    """It may raise it; and what it left open itself it may settle."""
+    alone = CLEARED.model_copy(update={"flags": ("sole_detector",)})
+    assert standing_after(LOST, alone, FREE, another=True) is LOST
+    own = assessed("undetermined", Fault.LOCAL_MODEL, flags=("sole_detector",))
+    assert standing_after(own, alone, FREE) is alone
+    assert standing_after(own, CLEARED, FREE, another=True) is CLEARED
+    raised = FOUND.model_copy(update={"flags": ("sole_detector",)})
+    assert standing_after(LOST, raised, FREE, another=True) is raised
+
+
+def test_the_engine_alone_settles_nothing_that_a_model_left_open():
+    """An outage is no licence for a weaker detector."""
+    alone = assessed("no_crisis", flags=("sole_detector",))
+    assert standing_after(LOST, alone, FREE, another=True) is LOST
+    left = assessed("undetermined", Fault.TIMEOUT, flags=("sole_detector",))
+    assert standing_after(left, alone, FREE) is alone

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from crisis_filter.errors import AssetError
-from crisis_filter.schema import SEVERITIES, URGENCIES, Assessment, Fault, Finding, Provenance, Resource
-from crisis_filter.triage.policy import load_policy
+from crisis_filter.schema import OUTCOMES, SEVERITIES, URGENCIES, Assessment, Fault, Finding, Provenance, Resource
+from crisis_filter.triage.policy import Policy, Rule, load_policy
 from crisis_filter.triage.resources import ResourcePack, load_resources
-from crisis_filter.triage.route import triage
+from crisis_filter.triage.route import plainly, triage
 from tests.strategies import findings
 
 POLICY = load_policy("default")
@@ -184,3 +186,132 @@ def test_a_resource_without_a_proper_source_or_date_is_refused(tmp_path, change,
     path.write_text(f"id='x'\nversion=1\n[[resources]]\nid='a'\nname='a'\ncontact='1'\nlocales=['US']\n{change}\n")
     with pytest.raises(AssetError, match=says):
         load_resources(str(path))
+
+
+def ruled(*rules: dict[str, Any]) -> Policy:
+    """The default policy with rules of the test's own before those that take everything."""
+    base = tuple(rule for rule in POLICY.rules if rule.unconditional)
+    own = tuple(Rule(id=f"own-{at}", queue="act-now", **rule) for at, rule in enumerate(rules))
+    return POLICY.model_copy(update={"rules": (*own, *base)})
+
+
+def decided_by(assessment: Assessment, *rules: dict[str, Any]) -> str:
+    return triage(assessment, ruled(*rules), EMPTY).rule
+
+
+SEVERE = Finding(category="abuse", severity="severe", subject="other", timeframe="recent")
+MILD = Finding(category="neglect", severity="mild", subject="self", timeframe="past")
+
+
+@pytest.mark.parametrize(
+    ("conditions", "matches"),
+    [
+        ({"categories": {"abuse"}}, True),
+        ({"categories": {"psychosis"}}, False),
+        ({"severity_at_least": "severe"}, True),
+        ({"severity_at_least": "moderate"}, True),
+        ({"severity_at_least": "imminent"}, False),
+        ({"subjects": {"other"}}, True),
+        ({"subjects": {"both"}}, False),
+        ({"timeframes": {"past"}}, True),
+        ({"timeframes": {"current"}}, False),
+        ({"categories": {"abuse"}, "severity_at_least": "severe", "subjects": {"other"}}, True),
+        ({"categories": {"neglect"}, "severity_at_least": "severe"}, False),
+        ({"categories": {"neglect"}, "subjects": {"other"}}, False),
+        ({"categories": {"neglect"}, "timeframes": {"recent"}}, False),
+        ({"subjects": {"self"}, "timeframes": {"recent"}}, False),
+    ],
+)
+def test_conditions_on_findings_are_met_by_one_finding_together(conditions, matches):
+    """What two findings meet between them counts for nothing."""
+    rule = {"outcome": "crisis", "urgency": "emergency", **conditions}
+    assert (decided_by(crisis(MILD, SEVERE), rule) == "own-0") is matches
+
+
+@pytest.mark.parametrize(
+    ("severity", "least", "matches"),
+    [(None, "moderate", True), (None, "severe", False), ("mild", "moderate", False), ("mild", "mild", True)],
+)
+def test_a_finding_without_severity_counts_as_moderate(severity, least, matches):
+    """Neither as nothing nor as the worst."""
+    rule = {"outcome": "crisis", "urgency": "emergency", "severity_at_least": least}
+    assert (decided_by(crisis(Finding(category="abuse", severity=severity)), rule) == "own-0") is matches
+
+
+@pytest.mark.parametrize(
+    ("conditions", "matches"),
+    [
+        ({"faults": {Fault.TIMEOUT}}, True),
+        ({"faults": {Fault.SCHEMA, Fault.TIMEOUT}}, True),
+        ({"faults": {Fault.SCHEMA}}, False),
+        ({"flags": {"chunked"}}, True),
+        ({"flags": {"chunked", "obfuscated"}}, True),
+        ({"flags": {"obfuscated"}}, False),
+        ({"score_at_least": 0.4}, True),
+        ({"score_at_least": 0.41}, False),
+        ({"faults": {Fault.TIMEOUT}, "flags": {"obfuscated"}}, False),
+        ({"faults": {Fault.SCHEMA}, "flags": {"chunked"}}, False),
+        ({"flags": {"chunked"}, "score_at_least": 0.41}, False),
+        ({"categories": {"abuse"}}, False),
+    ],
+)
+def test_conditions_on_the_whole_hold_all_at_once(conditions, matches):
+    """Fault, flags and score; one flag of several is enough; a condition on findings needs one."""
+    lost = undetermined(Fault.TIMEOUT, 0.4).model_copy(update={"flags": ("chunked", "duplicate_id")})
+    rule = {"outcome": "undetermined", "urgency": "emergency", **conditions}
+    assert (decided_by(lost, rule) == "own-0") is matches
+
+
+def test_a_score_that_is_not_there_meets_no_condition_on_it():
+    """Undefined is not zero."""
+    rule = {"outcome": "undetermined", "urgency": "emergency", "score_at_least": 0.0}
+    assert decided_by(undetermined(Fault.TIMEOUT), rule) == "undetermined"
+    assert decided_by(undetermined(Fault.TIMEOUT, 0.0), rule) == "own-0"
+
+
+def test_a_rule_is_for_its_outcome_only():
+    """However urgent it is."""
+    rules = [{"outcome": outcome, "urgency": "emergency"} for outcome in ("undetermined", "no_crisis")]
+    assert decided_by(crisis(SEVERE), *rules) == "crisis"
+    assert decided_by(undetermined(Fault.TIMEOUT), *rules) == "own-0"
+
+
+def test_the_most_urgent_decides_and_among_equals_the_first():
+    """Whatever the order in the file."""
+    rules = [{"outcome": "crisis", "urgency": urgency} for urgency in ("routine", "urgent", "emergency", "emergency")]
+    assert decided_by(crisis(SEVERE), *rules) == "own-2"
+
+
+def test_only_a_rule_for_empty_content_alone_goes_before_a_more_urgent_one():
+    """One that names another fault besides is a rule like any other."""
+    empty = undetermined(Fault.EMPTY_CONTENT)
+    urgent = {"outcome": "undetermined", "urgency": "emergency"}
+    alone = {"outcome": "undetermined", "urgency": "routine", "faults": {Fault.EMPTY_CONTENT}}
+    with_another = {**alone, "faults": {Fault.EMPTY_CONTENT, Fault.TIMEOUT}}
+    assert decided_by(empty, urgent, alone) == "own-1"
+    assert decided_by(empty, urgent, with_another) == "own-0"
+
+
+def test_a_disposition_has_the_rules_queue_and_urgency():
+    """For every outcome; help is offered with a crisis and with what is undetermined, and only withheld help is counted."""
+    rules = [{"outcome": outcome, "urgency": "emergency"} for outcome in ("crisis", "undetermined", "no_crisis")]
+    calm = Assessment(id="a", outcome="no_crisis", provenance=PROVENANCE)
+    for at, (assessment, withheld) in enumerate([(crisis(SEVERE), 1), (undetermined(Fault.TIMEOUT), 1), (calm, 0)]):
+        disposition = triage(assessment, ruled(*rules), PACK)
+        assert (disposition.rule, disposition.queue, disposition.urgency) == (f"own-{at}", "act-now", "emergency")
+        assert (bool(disposition.resources), disposition.resources_withheld) == (bool(withheld), withheld)
+
+
+@pytest.mark.parametrize("outcome", ["crisis", "undetermined", "no_crisis"])
+def test_an_outcome_of_which_nothing_else_is_known_goes_by_a_rule_without_conditions(outcome):
+    """The most urgent of them, the first among equals."""
+    rules = [
+        {"outcome": outcome, "urgency": "emergency", "flags": {"chunked"}},
+        {"outcome": outcome, "urgency": "soon"},
+        {"outcome": outcome, "urgency": "urgent"},
+        {"outcome": outcome, "urgency": "urgent"},
+        *({"outcome": other, "urgency": "emergency"} for other in OUTCOMES if other != outcome),
+    ]
+    disposition = plainly(outcome, ruled(*rules))
+    assert (disposition.rule, disposition.queue, disposition.urgency) == ("own-2", "act-now", "urgent")
+    assert (disposition.resources, disposition.resources_withheld) == ((), 0)
