@@ -170,14 +170,15 @@ class Connection(asyncio.Protocol):
 
     async def _drip(self, body: bytes) -> None:
         for byte in body:
-            if self._transport is None:
+            if self._transport is None or self._transport.is_closing():
                 return
             self._transport.write(bytes((byte,)))
             await asyncio.sleep(self._server.drip_s)
         self._done()
 
     async def _pad(self, size: int) -> None:
-        while size > 0 and self._transport is not None:
+        # Writing to a client that has gone is only warned of, again and again.
+        while size > 0 and self._transport is not None and not self._transport.is_closing():
             piece = _PIECE[:size]
             self._transport.write(piece)
             size -= len(piece)

@@ -127,6 +127,8 @@ async def _direction(
     try:
         with suppress(ConnectionError):
             async for piece in pipes[-1].pieces():
+                if target.is_closing():
+                    break
                 target.write(piece.data)
                 await target.drain()
     finally:
