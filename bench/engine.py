@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from crisis_filter.assets import find
-from crisis_filter.datasets import load
+from crisis_filter.datasets.reading import load
 from crisis_filter.local.artifact import bundled
 from crisis_filter.local.engine import LocalEngine
 from crisis_filter.local.train.measure import count

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from crisis_filter.assets import find
-from crisis_filter.datasets import load
+from crisis_filter.datasets.reading import load
 from crisis_filter.errors import EngineError
 from crisis_filter.local import artifact
 from crisis_filter.local.engine import LocalEngine

@@ -15,7 +15,9 @@ import torch
 from pydantic import JsonValue
 
 from crisis_filter import assets
-from crisis_filter.datasets import Split, check, load
+from crisis_filter.datasets.checks import check
+from crisis_filter.datasets.reading import load
+from crisis_filter.datasets.records import Split
 from crisis_filter.local import artifact
 from crisis_filter.local.engine import LocalEngine, Probabilities
 from crisis_filter.local.train import measure

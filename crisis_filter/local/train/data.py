@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from crisis_filter.datasets import Labelled
+from crisis_filter.datasets.records import Labelled
 from crisis_filter.local.wordpiece import WordPiece, spell_out
 
 Integers = NDArray[np.int64]

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from crisis_filter.assets import find
-from crisis_filter.datasets import load
+from crisis_filter.datasets.reading import load
 from crisis_filter.local.artifact import VOCABULARY, bundled
 from crisis_filter.local.train.data import Example, batches, epoch, examples, joined, noised
 from crisis_filter.local.wordpiece import WordPiece

@@ -11,16 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crisis_filter.assets import find
-from crisis_filter.datasets import (
-    Manifest,
-    check,
-    describe,
-    fingerprint,
-    load,
-    read_rows,
-    shingles,
-    similarity,
-)
+from crisis_filter.datasets.checks import check
+from crisis_filter.datasets.reading import describe, load, read_rows
+from crisis_filter.datasets.records import Manifest
+from crisis_filter.datasets.similarity import fingerprint, shingles, similarity
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.load import load_taxonomy
 
