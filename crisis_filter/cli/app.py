@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crisis_filter.cli.classify import classify
+from crisis_filter.cli.data import data
 from crisis_filter.cli.doctor import doctor
 from crisis_filter.cli.drill import drill
 from crisis_filter.cli.explain import explain
@@ -29,6 +30,7 @@ app.command()(explain)
 app.command()(drill)
 app.command()(doctor)
 app.add_typer(faults)
+app.add_typer(data)
 
 
 def _version(wanted: bool) -> None:

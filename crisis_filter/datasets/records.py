@@ -8,7 +8,21 @@ from pydantic import Field, model_validator
 
 from crisis_filter.schema import Record, Severity, Subject, Timeframe
 
-Split = Literal["training", "development", "validation", "test"]
+Split = Literal["training", "development", "validation", "test", "test-hard", "multilingual", "aside"]
+"""What a file is for. `aside`: good readers would split over these; kept, and never scored."""
+
+
+class Rating(Record):
+    """What one rater said of one message."""
+
+    rater: str
+    crisis: bool
+    categories: tuple[str, ...] = ()
+    severity: Severity | None = None
+    subject: Subject | None = None
+    timeframe: Timeframe | None = None
+    sure: bool = True
+    """Whether the rater thought that careful colleagues would agree on crisis or not."""
 
 
 class Labelled(Record):
@@ -26,10 +40,24 @@ class Labelled(Record):
     """Whose crisis; `None` when not a crisis."""
     timeframe: Timeframe | None
     """When; `None` when not a crisis."""
-    kind: str
-    """How the message is told: `direct`, `masked`, `idiom`, ..."""
     author: str
     """Who wrote it. Messages of one author are one cluster, not independent."""
+    kind: str = ""
+    """How the message is told: `direct`, `masked`, `idiom`, ...; empty in sets that have `stratum` and `directness`."""
+    stratum: str = ""
+    """What the author was asked for: a category, `mixed`, a topic, or a kind of near miss."""
+    directness: Literal["direct", "ambiguous"] | None = None
+    """Whether a crisis is said or has to be inferred."""
+    masked: bool = False
+    """Whether slang, code words or odd spelling stand for the alarming thing."""
+    language: str = "en"
+    """BCP 47 tag."""
+    mechanics: bool | None = None
+    """Whether every rater saw an error of spelling, grammar, punctuation or capitals; `None` where nobody was asked."""
+    ratings: tuple[Rating, ...] = ()
+    """By raters who knew neither the author's intention nor one another's."""
+    adjudication: str = Field(default="", repr=False)
+    """Why a third reader decided as it stands, where the raters differed or doubted."""
 
     @model_validator(mode="after")
     def _labels_agree(self) -> Self:
