@@ -76,17 +76,27 @@ def _rows(path: Path) -> list[dict[str, Any]]:
 
 
 def _foreign() -> dict[str, list[str]]:
-    """Foreign messages by part; those in Latin letters that say "I want to die" also inside English text."""
+    """Foreign messages by part; those that say "I want to die" also inside English text, in capitals, and letter by letter."""
     found: dict[str, list[str]] = {}
     for row in _rows(ROOT / "data/languages-v1/messages.jsonl"):
         if row["kind"] in {"native", "romanised", "code_switched"}:
             name = "crisis" if row["crisis"] else "everyday"
             found.setdefault(f"{row['split']}, {row['kind']}, {name}", []).append(row["text"])
-        if row["id"].endswith("-01") and row["script"] == "Latn" and row["kind"] in {"native", "romanised"}:
-            short = row["text"].rstrip(".!")
-            mixed = [frame.format(short if "fine" in frame else short.lower()) for frame in _AROUND]
-            found.setdefault(f"{row['split']}, inside English, crisis", []).extend(mixed)
+        if row["id"].endswith("-01") and row["kind"] in {"native", "romanised"}:
+            for way, texts in _changed(row["text"].rstrip(".!"), latin=row["script"] == "Latn").items():
+                found.setdefault(f"{row['split']}, {way}, crisis", []).extend(texts)
     return found
+
+
+def _changed(short: str, *, latin: bool) -> dict[str, list[str]]:
+    """A short message where it is harder to see."""
+    if not latin:
+        apart = [by.join(c for c in short if c.isalpha()) for by in " .\n"]
+        return {"letters apart": [frame.format(text) for frame in ("{}", _AROUND[0]) for text in apart]}
+    plain = [frame.format(short if "fine" in frame else short.lower()) for frame in _AROUND]
+    loud = [frame.format(short.upper()) for frame in _AROUND]
+    titled = [frame.format(short.title()) for frame in _AROUND]
+    return {"inside English": plain, "in capitals inside English": loud, "with Capitals inside English": titled}
 
 
 def _english(more: Iterable[Path]) -> dict[str, list[str]]:
@@ -116,7 +126,7 @@ def _report(name: str, flags: Flags, foreign: dict[str, list[str]], english: dic
 
 def _rate(name: str, hits: int, n: int) -> None:
     interval = wilson(hits, n)
-    print(f"    {name:44} {hits:3}/{n:<4} = {hits / n:.3f} (95% Wilson {interval.low:.3f} to {interval.high:.3f})")
+    print(f"    {name:52} {hits:3}/{n:<4} = {hits / n:.3f} (95% Wilson {interval.low:.3f} to {interval.high:.3f})")
 
 
 def _named() -> None:

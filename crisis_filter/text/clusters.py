@@ -16,11 +16,21 @@ import regex
 # Flags come first: for each of a run of them \X looks back to where the run began.
 CLUSTER = regex.compile(r"\p{Regional_Indicator}{2}[\u200d\ufe0f]*+|\X")
 _PIECE = regex.compile(rf"(?P<plain>[\t\n\r -~]+(?![^\x00-\x7f]))|{CLUSTER.pattern}")
-_HIDDEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|\u2800|\ufeff")
+HIDDEN = regex.compile(
+    r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|[\u2800\ufeff\ufff9-\ufffb]"
+)
 _EMOJI = regex.compile(r"\p{Extended_Pictographic}|\p{Regional_Indicator}|\p{Emoji_Modifier}|\u20e3")
 _TAG_ASCII = range(0xE0020, 0xE007F)
 _TAG_OFFSET = 0xE0000
 _TAGS = regex.compile(r"[\U000e0000-\U000e007f]+")
+_BLACK_FLAG = "\U0001f3f4"  # what such a code rides on; it says nothing where the tags are words
+# Parts of the United Kingdom, and states, whose flags phones draw. Any other code may be a word that nobody sees.
+_REGION_FLAG = regex.compile(
+    _BLACK_FLAG
+    + "\ufe0f?(?:"
+    + "|".join("".join(chr(_TAG_OFFSET + ord(c)) for c in code) for code in ("gbeng", "gbnir", "gbsct", "gbwls"))
+    + "|\U000e0075\U000e0073[\U000e0061-\U000e007a]{2})\U000e007f\ufe0f?"
+)
 # Half a flag is a letter; three halves are dealt with where a run of them is seen.
 _LONE_FLAG = regex.compile(r"\p{Regional_Indicator}(?!\p{Regional_Indicator})")
 _FLAG_OFFSET = 0x1F1E6 - ord("A")
@@ -99,9 +109,9 @@ def _visible(cluster: str) -> tuple[str, bool]:
     """The cluster as a reader sees it, and whether that differs by more than ordinary typing makes of it."""
     if _EMOJI.search(cluster):  # joiners and variation selectors are part of an emoji; tags are flags of regions
         spelled = _spelled_tags(cluster)
-        return (_TAGS.sub("", cluster) + spelled, True) if spelled else (cluster, False)
+        return (_TAGS.sub("", cluster).replace(_BLACK_FLAG, " ") + spelled, True) if spelled else (cluster, False)
     spelled = "".join(chr(ord(c) - _TAG_OFFSET) if ord(c) in _TAG_ASCII else c for c in cluster)
-    bare = _HIDDEN.sub("", spelled)
+    bare = HIDDEN.sub("", spelled)
     if len(bare) > _LONGEST:
         return _MARK.sub("", bare), True
     folded = _folded(bare)
@@ -149,7 +159,7 @@ def _without_decoration(folded: str) -> str:
 
 
 def _spelled_tags(cluster: str) -> str:
-    """Tag characters that ride on an emoji but spell no region flag, as ASCII; else nothing."""
-    if cluster.startswith("\U0001f3f4"):  # black flag: the only base a valid tag sequence has
+    """Tag characters that ride on an emoji but spell no region's flag, as ASCII; else nothing."""
+    if not _TAGS.search(cluster) or _REGION_FLAG.fullmatch(cluster):
         return ""
     return "".join(chr(ord(c) - _TAG_OFFSET) for c in cluster if ord(c) in _TAG_ASCII)

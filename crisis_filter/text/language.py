@@ -7,10 +7,12 @@ negative, English taken for foreign is work for a person.
 Language identifiers answer another question ("which of a hundred?") and are poor at the short, misspelt texts that people
 send. English is therefore recognised by its words: a dictionary and a list of what people text, both beside this file. Of
 any six words in a row, at most two letters in five may belong to words that neither list has; nor of any three, when two of
-them are unknown and don't look like names. The worst place decides, so one foreign sentence on an English page is found.
+them are unknown and neither look like names nor are made of English words. The worst place decides, so one foreign sentence
+on an English page is found, in capitals or letter by letter too.
 
-What slips through: a single foreign word inside an English sentence, which can't be told from a name or a slip, and a text
-whose every word is also English ("no", "me die"). docs/decisions/0004-language.md has the measurements.
+What slips through: a single foreign word inside an English sentence, which can't be told from a name or a slip, two with a
+capital each, and a text whose every word is also English ("no", "me die"). docs/decisions/0004-language.md has the
+measurements.
 """
 
 from __future__ import annotations
@@ -19,12 +21,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import accumulate
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-import regex
-
-from crisis_filter.text.views import normalise
+from crisis_filter.text.words import Word, cut
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -38,51 +37,26 @@ FOR_IDENTIFIER = 10
 CONFIDENT = 0.5
 """Least probability at which the identifier's word is taken."""
 
-_LISTS = Path(__file__).parent / "english"
-# Possessive and tied to the start of a run of letters, so that no text takes more than one pass.
-_ADDRESS = regex.compile(r"(?<!\S)[(<\[]?(?:(?:https?://|www\.)\S++|[^\s@]++@[^\s@.]++(?:\.[^\s@.]++)++(?!\S))")
-_WORD = regex.compile(r"[\p{L}\p{M}\p{N}]+(?:['-][\p{L}\p{M}\p{N}]+)*")
-_OTHER_SCRIPT = regex.compile(r"(?!\p{Latin}|\p{Common}|\p{Inherited})\p{L}")
-_SELF_SUFFICIENT = regex.compile(r"[\p{Han}\p{Hangul}]")  # one such letter can be a word
-_OPENS_SENTENCE = regex.compile(r"(?:^|[.!?:;\n])[\s\p{P}]*$")
-_DRAWN_OUT = regex.compile(r"(.)\1{2,}")
-_CLITICS = frozenset({"", "s", "d", "m", "t", "ll", "ve", "re", "em", "all"})
-_FEWEST_FOR_SLIP, _MOST_FOR_SLIP = 5, 20  # shorter words are one slip from too many others; longer ones cost too much
-
-
-@dataclass(frozen=True, slots=True)
-class _Word:
-    start: int
-    end: int
-    weight: float
-    """Its letters; half of them for an unknown word that looks like a name."""
-    strange: bool
-    """Not known to English."""
-    name: bool
-    """Unknown, and written as a name or an abbreviation is."""
-    foreign: bool
-    """Written in another script than Latin."""
-
 
 @dataclass(frozen=True, slots=True)
 class _Reading:
     """A text cut into words."""
 
     text: str = field(repr=False)
-    words: tuple[_Word, ...] = field(repr=False)
+    words: tuple[Word, ...] = field(repr=False)
 
     def doubtful(self) -> Iterator[int]:
         """First words of the windows that English doesn't account for."""
         strange = [0.0, *accumulate(w.weight if w.strange else 0.0 for w in self.words)]
         weight = [0.0, *accumulate(w.weight for w in self.words)]
         foreign = [0, *accumulate(w.foreign for w in self.words)]
-        nameless = [0, *accumulate(w.strange and not w.name for w in self.words)]
+        plain = [0, *accumulate(w.strange and not w.excused for w in self.words)]
         for width, fewest in ((WIDE, 0), (NARROW, 2)):
             size = min(width, len(self.words))
             for start in range(len(self.words) - size + 1 if size else 0):
                 end = start + size
                 share = (strange[end] - strange[start]) / (weight[end] - weight[start])
-                enough = nameless[end] - nameless[start] >= fewest
+                enough = plain[end] - plain[start] >= fewest
                 if foreign[end] > foreign[start] or (enough and share > STRANGE):
                     yield start
 
@@ -111,7 +85,7 @@ def unvalidated(text: str, validated: Sequence[str]) -> bool:
         isn't safely English.
     """
     tags = _primary(validated)
-    reading = _read(text)
+    reading = _Reading(*cut(text))
     doubtful = reading.doubtful() if "en" in tags else range(len(reading.words))
     others = tags - {"en"}
     if not others:
@@ -126,7 +100,7 @@ def identify(text: str) -> str | None:
         A BCP 47 primary subtag, or `None` for "cannot tell": no words, too short, languages mixed, or like none of those
         that the identifier knows.
     """
-    reading = _read(text)
+    reading = _Reading(*cut(text))
     if not reading.words:
         return None
     if next(reading.doubtful(), None) is None:
@@ -148,57 +122,3 @@ def _identifier() -> LanguageIdentifier:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
-
-
-@lru_cache(maxsize=1)
-def _english() -> frozenset[str]:
-    lists = [(_LISTS / name).read_text(encoding="utf-8") for name in ("dictionary.txt", "texting.txt")]
-    return frozenset(line for words in lists for line in words.splitlines() if not line.startswith("#"))
-
-
-def _read(text: str) -> _Reading:
-    """Cut a text into words; addresses of the web and of mail have no language and are left out."""
-    plain = _ADDRESS.sub(" ", normalise(text).text)
-    found = list(_WORD.finditer(plain))
-    # Where every word has a capital, a capital is no sign of a name.
-    names = any(match.group()[0].islower() for match in found)
-    return _Reading(plain, tuple(word for match in found if (word := _weigh(match, names=names)) is not None))
-
-
-def _weigh(match: regex.Match[str], *, names: bool) -> _Word | None:
-    word = match.group()
-    letters = sum(c.isalpha() for c in word)
-    foreign = len(_OTHER_SCRIPT.findall(word))
-    # Single letters of other scripts are symbols and the parts of drawn faces.
-    if not letters or (foreign == letters == 1 and not _SELF_SUFFICIENT.search(word)):
-        return None
-    strange = bool(foreign) or not _known(word.lower())
-    before = match.string[max(0, match.start() - 20) : match.start()]
-    name = names and strange and word[0].isupper() and (word.isupper() or not _OPENS_SENTENCE.search(before))
-    return _Word(match.start(), match.end(), letters / 2 if name else letters, strange, name, bool(foreign))
-
-
-def _known(word: str) -> bool:
-    """Whether English has a lower-case word: as listed, in parts, after figures, drawn out or with one slip of the finger."""
-    english = _english()
-    if word in english:
-        return True
-    if "-" in word or any(c.isdigit() for c in word):
-        return all(not part or _known(part) for part in regex.split(r"[-\p{N}]+", word))
-    if "'" in word:
-        stem, _, rest = word.partition("'")
-        return (stem in english or (stem.endswith("n") and stem[:-1] in english)) and all(
-            part in _CLITICS for part in rest.split("'")
-        )
-    return _slipped(word, english)
-
-
-def _slipped(word: str, english: frozenset[str]) -> bool:
-    shorter = _DRAWN_OUT.sub(r"\1\1", word)
-    if shorter != word and (shorter in english or _DRAWN_OUT.sub(r"\1", word) in english):
-        return True
-    if not _FEWEST_FOR_SLIP <= len(word) <= _MOST_FOR_SLIP:
-        return False
-    swapped = (word[:i] + word[i + 1] + word[i] + word[i + 2 :] for i in range(len(word) - 1))
-    doubled = (word[:i] + word[i] + word[i:] for i in range(1, len(word) - 1))
-    return (word.endswith("in") and word + "g" in english) or any(w in english for w in (*swapped, *doubled))

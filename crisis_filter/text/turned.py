@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
 import regex
 
-from crisis_filter.text.clusters import CLUSTER
+from crisis_filter.text.clusters import CLUSTER, HIDDEN
 
 
 def _pairs(row: str) -> dict[str, str]:
@@ -29,7 +32,12 @@ _SOUNDS = frozenset("ɐɓɔɟɥɯɹɾʌʍʎ")
 _KINDS = 2
 _KINDS_OF_SOUNDS = 4
 _SHARE = 1 / 3
-_OVERRIDE = regex.compile(r"\u202e([^\u202c\n\r\u2029]*)")
+_RIGHT_TO_LEFT = "\u202e"
+_EMBEDDINGS = "\u202a\u202b\u202d\u202e"
+_ISOLATES = "\u2066\u2067\u2068"
+_ENDS_EMBEDDING, _ENDS_ISOLATE = "\u202c", "\u2069"
+_STRONG = "\u200e\u200f\u061c"  # hidden, but letters to the order
+_ENDS_PARAGRAPH = "\n\r\x1c\x1d\x1e\x85\u2029"
 
 
 def turned_back(text: str) -> tuple[str, list[int]] | None:
@@ -75,25 +83,78 @@ def _upside_down(text: str, start: int, end: int) -> tuple[int, int] | None:
     return (start, end) if enough else None
 
 
-def displayed(text: str) -> tuple[str, list[int]] | None:
-    """The text in the order a screen shows it after right-to-left overrides (U+202E), without their marks.
+@dataclass(slots=True)
+class _Stretch:
+    """What stands between a direction mark and its end, in the order of the text."""
 
-    Overrides run to the next U+202C or the end of the line; deeper nesting is not followed (a simplification of UAX #9).
+    mark: str
+    isolated: bool = False
+    """Whether it is, or stands in, an isolate."""
+    pieces: list[range | _Stretch] = field(default_factory=list)
+    """Places of a cluster, or a stretch within."""
+
+    @property
+    def embeds(self) -> bool:
+        """Whether an embedding or an override opened it."""
+        return self.mark != "" and self.mark in _EMBEDDINGS
+
+    def within(self, mark: str) -> _Stretch:
+        """The stretch that this mark opens here; embeddings with nothing between them are one."""
+        last = self.pieces[-1] if self.pieces else None
+        if isinstance(last, _Stretch) and last.mark == mark and mark in _EMBEDDINGS:
+            return last
+        self.pieces.append(stretch := _Stretch(mark, self.isolated or mark in _ISOLATES))
+        return stretch
+
+    def shown(self) -> Iterator[int]:
+        """The places from left to right; letters under an override run the other way, whatever holds it."""
+        waiting: list[range | _Stretch] = [self]
+        while waiting:
+            piece = waiting.pop()
+            if isinstance(piece, range):
+                yield from piece
+            else:
+                waiting.extend(piece.pieces if piece.mark == _RIGHT_TO_LEFT else reversed(piece.pieces))
+
+
+def displayed(text: str) -> tuple[str, list[int]] | None:
+    """The text in the order a screen shows it after right-to-left overrides (U+202E), without hidden code points.
+
+    An override ends at its U+202C, at the U+2069 of the isolate it stands in, or with the paragraph (UAX #9, X1 to X8,
+    without the limit on depth); what is nested in it keeps its own direction. Letters that run from right to left by nature,
+    and embeddings without override, stay in the order in which they are read.
 
     Args:
         text: any text.
 
     Returns:
-        The new text and, for each of its code points, its place in `text`; `None` when there is no override.
+        The new text and, for each of its code points, its place in `text`; `None` when there is no override. Time is linear
+        in the length.
     """
-    if "\u202e" not in text:
+    if _RIGHT_TO_LEFT not in text:
         return None
-    places: list[int] = []
-    at = 0
-    for match in _OVERRIDE.finditer(text):
-        places.extend(range(at, match.start()))
-        clusters = [m.span() for m in CLUSTER.finditer(text, *match.span(1))]
-        places.extend(place for start, end in reversed(clusters) for place in range(start, end))
-        at = match.end()
-    places.extend(range(at, len(text)))
+    whole = _Stretch("")
+    opened = [whole]
+    for match in CLUSTER.finditer(text):
+        cluster = match.group()
+        mark = cluster[0]
+        if mark in _EMBEDDINGS or mark in _ISOLATES:
+            opened.append(opened[-1].within(mark))
+        elif mark in (_ENDS_EMBEDDING, _ENDS_ISOLATE):
+            _end(mark, opened)
+        elif mark in _STRONG or mark.isspace() or not HIDDEN.fullmatch(cluster):
+            if mark in _ENDS_PARAGRAPH:
+                del opened[1:]
+            opened[-1].pieces.append(range(*match.span()))
+    places = list(whole.shown())
     return "".join(text[place] for place in places), places
+
+
+def _end(mark: str, opened: list[_Stretch]) -> None:
+    """Close the innermost embedding, unless an isolate opened after it; or the innermost isolate and all within."""
+    if mark == _ENDS_EMBEDDING:
+        if opened[-1].embeds:
+            opened.pop()
+    elif opened[-1].isolated:
+        while opened.pop().embeds:
+            pass

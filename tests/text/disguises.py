@@ -123,6 +123,8 @@ KEEPS_CASE: dict[str, Callable[[str], str]] = {
     "circled": _shifted(0x24B6, 0x24D0),
     "tag characters": lambda t: "".join(chr(0xE0000 + ord(c)) for c in t),
     "tag characters behind an emoji": lambda t: "🙂" + "".join(chr(0xE0000 + ord(c)) for c in t),
+    "tag characters behind a black flag": lambda t: "🏴" + "".join(chr(0xE0000 + ord(c)) for c in t) + "\U000e007f",
+    "annotation marks": lambda t: _inside("\ufff9")(t) + "\ufffa\ufffb",
     "Cyrillic look-alikes": _swapped(CYRILLIC),
     "Greek look-alikes": _swapped(GREEK),
     "stacked marks": _stacked,

@@ -9,6 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crisis_filter.text import QuoteFinder, beyond_latin, chunks, mended, normalise, runs_together, views
+from crisis_filter.text.turned import displayed
+from crisis_filter.text.views import as_displayed
 from tests.strategies import texts
 
 PLAIN = "i want to die tonight"
@@ -66,6 +68,77 @@ def test_tag_characters_on_an_emoji_are_spelled_out():
     assert "die" in normalise("🙂" + tags("die")).text
 
 
+@pytest.mark.parametrize("code", ["gbeng", "gbsct", "gbwls", "gbnir", "ustx"])
+def test_a_flag_of_a_region_spells_nothing(code):
+    """Tags that make a flag are drawn as one."""
+    flag = f"🏴{tags(code)}\U000e007f"
+    assert [v.name for v in views(f"home {flag}")] == ["raw"]
+
+
+@pytest.mark.parametrize("spelled", ["die", "kys", "usa", "killme", "gbeng die", "i want to die tonight", "GBENG"])
+@pytest.mark.parametrize("end", ["", "\U000e007f", "\U000e007f\U000e007f"])
+def test_what_tags_spell_behind_a_black_flag_is_read(spelled, end):
+    """Only the code of a region, ended as it should be, is a flag."""
+    found = views(f"have a nice day 🏴{tags(spelled)}{end}")
+    assert [v.name for v in found] == ["raw", "normalised"]
+    assert found[1].text == f"have a nice day {spelled}"
+
+
+def test_a_flag_without_its_end_or_with_more_behind_it_is_read():
+    """A code alone, or a sentence behind a true flag."""
+    assert normalise("🏴" + tags("gbeng")).text == "gbeng"
+    assert "die" in normalise("🏴" + tags("gbeng") + "\U000e007f" + tags("die") + "\U000e007f").text
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("i want to \u202eflesym llik\u202c now", "i want to kill myself now"),
+        ("i want to \u202eflesym llik\nnow", "i want to kill myself now"),
+        ("i want to \u2067\u202eflesym llik\u2069 and nobody knows", "i want to kill myself and nobody knows"),
+        ("\u2066ok \u2068\u202eflesym llik\u2069 and\u2069 now", "ok kill myself and now"),
+        ("\u202eflesym \u2066kill\u2069\u202c now", "kill myself now"),
+        ("\u202eflesym \u202d\u202a kill\u202c\u202c\u202c now", "kill myself now"),
+        ("\u202eflesym\u2069 llik\u202c now", "kill myself now"),
+        ("\u2067\u202eflesym\u2066\u202c \u2069llik\u2069 now", "kill myself now"),
+        ("\u202a\u202eflesym llik\u202c\u202c now", "kill myself now"),
+        ("i \u202eflesy\u202c\u200b\u202em llik\u202c now", "i kill myself now"),
+        ("a\u202ecb\u202c\u200e\u202eed\u202c", "abcde"),
+        ("\u2067\u202eba\n\u2069\u202edc\u2069", "ab cd"),
+        ("\u202eba\x85\u202c\u202edc", "ab cd"),
+        ("\u202eba", "ab"),
+        ("\u202e", ""),
+    ],
+)
+def test_overrides_end_where_a_screen_ends_them(text, shown):
+    """At their own end, with the isolate they stand in, or with the line (UAX #9); what is nested keeps its direction."""
+    assert (found := as_displayed(text)) is not None
+    assert found.text == shown
+
+
+PLAIN_LETTERS = st.text(alphabet=st.characters(codec="ascii", categories=["L", "N"]), max_size=20)
+
+
+@given(PLAIN_LETTERS, PLAIN_LETTERS, PLAIN_LETTERS, st.sampled_from("\u2066\u2067\u2068"))
+def test_an_isolate_ends_its_overrides(before, within, after, isolate):
+    """What follows the isolate stays where it is, however many overrides and embeddings are open in it."""
+    for opening in ("\u202e", "\u202a\u202e", "\u202d\u202e", "\u202b\u202e"):
+        found = as_displayed(f"{before}{isolate}{opening}{within}\u2069{after}")
+        assert found is not None
+        assert found.text == before + within[::-1] + after
+
+
+@given(st.text(alphabet="ab \n\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069", max_size=40))
+def test_direction_marks_lose_no_letter(text):
+    """The view as displayed holds every letter once, whatever is nested in what."""
+    if (change := displayed(text)) is None:
+        assert "\u202e" not in text
+        return
+    shown, places = change
+    assert [text[place] for place in places] == list(shown)
+    assert sorted(places) == [at for at, letter in enumerate(text) if letter in "ab \n"]
+
+
 @given(texts)
 def test_views_map_back_into_the_raw_text(text):
     """Every code point of a view points at a non-empty stretch of the raw text; the raw view and a plain one in order."""
@@ -75,7 +148,7 @@ def test_views_map_back_into_the_raw_text(text):
     assert list(normalise(text, glyphs=False).starts) == sorted(normalise(text, glyphs=False).starts)
 
 
-@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u200d\u0301.\u00ad\n", max_size=60))
+@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u2067\u2069\u200d\u0301.\u00ad\n", max_size=60))
 def test_views_of_disguises_map_back_too(text):
     """The same where letters are turned back, joined, or shown in another order; quotes of a view are always found."""
     for view in views(text):
@@ -85,7 +158,7 @@ def test_views_of_disguises_map_back_too(text):
         assert dropped == 0
 
 
-@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u200d.\u00ad\n", max_size=60), st.data())
+@given(st.text(alphabet="abn ɐǝᴉɯdpo аеіο🅰🇬🇧\u202e\u202c\u2067\u2069\u200d.\u00ad\n", max_size=60), st.data())
 def test_whatever_stands_in_the_raw_text_can_be_quoted(text, data):
     """A model that judged the raw view quotes it letter by letter, and any cut of it at words is found."""
     words = text.split()
