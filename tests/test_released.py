@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from crisis_filter.assets import names
+from crisis_filter.experiments.simulate.prompts import Role, load_simulate_prompt
+from crisis_filter.experiments.simulate.recipe import load_recipe
 from crisis_filter.local.artifact import ENGINES
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.taxonomy.load import load_taxonomy
@@ -18,6 +20,12 @@ PROMPTS = {
     "screen/terse-v1": "a359aa6fc79c62aa091d53777d9ac1627c2d55b85431d17fb7f24650fc4d5750",
     "screen/terse-v2": "1be6d998273ad09caacbb4ce2362ced728057371ee6d9a36478c0ee17dd02873",
 }
+SIMULATE: dict[Role, str] = {
+    "author": "0f6658a599605065ebc4a9b78bf5132fa9dea4f19ac95feaca013b17f53c08df",
+    "rater": "0f3ac016449cb984e4c2fbc4d954190d166676bd4ce608c2090f4fe6e97598bb",
+    "adjudicator": "2ce43f309bf8861712edbd8676a5ce985a5cc32ba3c600e4d0133745cf9bb76e",
+}
+RECIPES = {"paper-v1": "90ae54bb7cbe9d03eb900ccd383e75c079e67088119de981d1782abb75d54141"}
 TAXONOMIES = {
     "clinical-v1": "f5d70b200658c2d83b19e85872258d6d61f205768223edddcdf9832a58362e97",
     "mindguard-v1": "a5b0d214247c2eab9ff98cf0838934551ec250d0b94dc58bab9b1eb8d3630853",
@@ -35,6 +43,18 @@ ENGINE_CARDS = {"starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a437
 def test_released_prompts_keep_their_hash(name):
     """Prompt and examples together."""
     assert load_prompt(name).sha256 == PROMPTS[name]
+
+
+@pytest.mark.parametrize("role", SIMULATE)
+def test_released_prompts_of_the_simulation_keep_their_hash(role):
+    """They have a loader of their own."""
+    assert load_simulate_prompt(f"simulate/{role}-v1", role).sha256 == SIMULATE[role]
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_released_recipes_keep_their_hash(name):
+    """By what they say."""
+    assert load_recipe(name).sha256 == RECIPES[name]
 
 
 @pytest.mark.parametrize("name", TAXONOMIES)
@@ -59,6 +79,7 @@ def test_released_engines_keep_their_hash(name):
 
 def test_the_tables_are_complete():
     """Nothing is released that is not pinned here."""
-    assert set(names("prompts", ".md")) == set(PROMPTS)
+    assert set(names("prompts", ".md")) == {*PROMPTS, *(f"simulate/{role}-v1" for role in SIMULATE)}
+    assert set(names("data/recipes", ".toml")) == set(RECIPES)
     assert set(names("categories")) == set(TAXONOMIES)
     assert {p.name for p in ENGINES.iterdir() if p.is_dir()} == set(ENGINE_CARDS)

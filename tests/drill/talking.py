@@ -17,7 +17,11 @@ from crisis_filter.taxonomy.answers import Answer
 from crisis_filter.taxonomy.load import load_taxonomy
 
 TAXONOMY = load_taxonomy("clinical-v1")
-PROMPTS = {name: render(load_prompt(name), TAXONOMY) for name in assets.names("prompts", ".md")}
+PROMPTS = {
+    name: render(load_prompt(name), TAXONOMY)
+    for name in assets.names("prompts", ".md")
+    if not name.startswith("simulate/")
+}
 CRISIS = "i cannot go on, tonight is my last one"
 ORDINARY = "can i move my appointment to friday"
 

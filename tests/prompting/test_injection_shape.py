@@ -21,7 +21,11 @@ from tests.llama import model_file, serve_llama
 from tests.strategies import texts
 
 CLINICAL = load_taxonomy("clinical-v1")
-PROMPTS = {name: render(load_prompt(name), CLINICAL) for name in assets.names("prompts", ".md")}
+PROMPTS = {
+    name: render(load_prompt(name), CLINICAL)
+    for name in assets.names("prompts", ".md")
+    if not name.startswith("simulate/")
+}
 MESSAGES = load_messages()
 ATTACKS = [a.text for a in (*MESSAGES.attacks, *MESSAGES.held_out)]
 NONCE = "5eed5eed5eed5eed5eed5eed5eed5eed"
