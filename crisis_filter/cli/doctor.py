@@ -39,8 +39,8 @@ def doctor(
 ) -> None:
     """Look at the configured endpoints before anybody relies on them: do they refuse, filter, cut, mix up, change their mind?
 
-    Sends each endpoint up to 19 requests about messages that were made up, with the screen prompt of the policy. Nothing of a
-    message or of an answer is shown.
+    Sends each endpoint up to 22 requests about messages that were made up, with the prompts of the policy. Nothing of a message
+    or of an answer is shown.
 
     Exit status: 0 nothing failed; 4 a check failed; 5 configuration; 130 stopped.
     """

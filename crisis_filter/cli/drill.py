@@ -20,6 +20,8 @@ from crisis_filter.errors import ConfigurationError
 if TYPE_CHECKING:
     from crisis_filter.drill.course import Drill
     from crisis_filter.drill.report import DrillReport
+    from crisis_filter.pipeline.description import FilterSpec
+    from crisis_filter.triage.policy import Link
 
 
 def drill(
@@ -44,7 +46,7 @@ def drill(
     concurrency: Annotated[
         int, typer.Option(min=1, max=512, help="Messages judged at once.", rich_help_panel="Drill")
     ] = 16,
-    seed: Annotated[int, typer.Option(help="For what is drawn at random.", rich_help_panel="Drill")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="For what is drawn at random.", rich_help_panel="Drill")] = 0,
     as_json: AsJson = False,
 ) -> None:
     """See that no fault of a provider, a network or an attacker makes the filter say "not crisis" of a crisis.
@@ -52,14 +54,16 @@ def drill(
     The filter is the configured one: its prompts, policy, taxonomy, engine and the shape of its chain. Each of its language models is
     replaced by a fault server on the loopback, so nothing is sent anywhere and nothing is paid for. `doctor` asks the real endpoint.
 
-    Exit status: 0 passed; 4 a crisis was called none, or verdicts that should have been had were not; 5 configuration; 130 stopped.
+    Exit status: 0 passed; 4 a crisis was called none, anything was cleared that nobody could clear, a fault was hidden, an assessment
+    came late, or verdicts that should have been had were not; 5 configuration; 130 stopped.
     """
     with told():
         from crisis_filter.drill.behaviours import behaviour
         from crisis_filter.drill.course import Course, Drill
         from crisis_filter.drill.messages import load_messages
+        from crisis_filter.drill.plans import HEALTHY_NAME
 
-        spec = described(backend, base_url, fallback, policy, taxonomy, None)
+        spec = described_without_keys(backend, base_url, fallback, policy, taxonomy)
         if spec.backend.partition(":")[0] in ("scripted", "recorded"):
             raise ConfigurationError("a drill needs a language model or the embedded engine, not prepared answers")
         course = Course(
@@ -69,6 +73,8 @@ def drill(
             concurrency=concurrency,
             faults=tuple(behaviour(name).name for name in fault or ()),
         )
+        if HEALTHY_NAME in course.faults:
+            raise ConfigurationError(f"--fault {HEALTHY_NAME} is no fault; `crisis-filter faults list` shows them all")
         stopper = Stopper()
         with stopper.watching():
             report = stopper.run(_run(Drill(spec, load_messages(), course, seed=seed)))
@@ -84,6 +90,53 @@ def drill(
             raise typer.Exit(DRILL_FAILED)
 
 
+def described_without_keys(
+    backend: str | None, base_url: str | None, fallback: list[str] | None, policy: str | None, taxonomy: str | None
+) -> FilterSpec:
+    """The description that these options and the environment make, with no key asked for: nothing is sent to whom it is for.
+
+    Raises:
+        ConfigurationError: they contradict one another, or a value is wrong.
+    """
+    from crisis_filter.settings import NOBODY
+
+    fallback = [_keyless(link) for link in fallback] if fallback else None
+    chain = _chain_of_the_pack(backend, policy)
+    if not chain or base_url is not None:
+        return described(backend, base_url, fallback, policy, taxonomy, None)
+    first, *others = chain
+    named = fallback or [_words(link) for link in others] or [NOBODY]
+    spec = described(first.backend, None, named, policy, taxonomy, None)
+    return spec.model_copy(update={"attempt_timeout_s": first.attempt_timeout_s})
+
+
+def _chain_of_the_pack(backend: str | None, policy: str | None) -> tuple[Link, ...]:
+    """The links of the policy pack where they count, which is where nobody names a backend."""
+    from pydantic import ValidationError
+
+    from crisis_filter.pipeline.description import DEFAULT_POLICY
+    from crisis_filter.settings import Settings
+    from crisis_filter.triage.policy import load_policy
+
+    try:
+        settings = Settings()
+    except ValidationError:  # told by whoever reads it next
+        return ()
+    if (backend or settings.backend) is not None:
+        return ()
+    return load_policy(policy or settings.policy or DEFAULT_POLICY).chain
+
+
+def _words(link: Link) -> str:
+    """A link in its short form, without its key."""
+    fields = link.model_dump(exclude={"backend", "api_key_env"}, exclude_none=True)
+    return " ".join([link.backend, *(f"{name}={value}" for name, value in fields.items())])
+
+
+def _keyless(link: str) -> str:
+    return " ".join(part for part in link.split() if not part.startswith("api_key_env="))
+
+
 async def _run(one: Drill) -> DrillReport:
     from crisis_filter.drill.report import summarise
 
@@ -97,7 +150,14 @@ async def _run(one: Drill) -> DrillReport:
             async for case in stream:
                 cases.append(case)
                 progress.advance(task)
-    return summarise(cases, detector=one.detector, policy=one.policy, elapsed_s=time.monotonic() - started)
+    return summarise(
+        cases,
+        detector=one.detector,
+        policy=one.policy,
+        elapsed_s=time.monotonic() - started,
+        lag_s=one.lag.longest_s,
+        other_clients=one.other_clients,
+    )
 
 
 def _print_json(report: DrillReport) -> None:

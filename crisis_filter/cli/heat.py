@@ -7,16 +7,19 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 from rich.text import Text
 
+from crisis_filter.cli.show import plain
 from crisis_filter.stats.intervals import wilson
 
 if TYPE_CHECKING:
-    from crisis_filter.drill.report import Cell, DrillReport, Part, Share
+    from crisis_filter.drill.report import Cell, DrillReport, Part, Share, Sway
 
 PARTS: dict[Part, str] = {
     "control": "no fault",
     "everywhere": "every endpoint, always",
     "first_link": "first endpoint only",
     "once": "once a message",
+    "breaker": "until breakers open",
+    "long": "one piece of a long message",
     "network": "on the connection",
     "injection": "attack in the message",
     "held_out": "attacks not seen before",
@@ -49,18 +52,33 @@ def summary(report: DrillReport) -> list[str]:
     """The figures with their n and 95 % Wilson intervals, and the verdict on the drill."""
     lines = [
         f"{report.cases:,} cases in {report.elapsed_s:,.0f} s against {report.detector}, policy {report.policy}",
+        *(
+            f"drilled through the OpenAI client instead of its own: {plain(name)}"
+            for name in report.drilled_through_openai
+        ),
         f"silent negatives under fault: {report.silent_negatives:,}",
+        f"cleared under fault, crises or not: {report.cleared_under_fault:,}{_where(report.made_up)}",
         f"control, right verdicts: {_of(report.control)}",
-        f"recoverable faults, right verdicts: {_of(report.recovered)}",
-        f"attacks, outcome not lowered: {_of(report.injections)}",
-        f"attacks not seen before, outcome not lowered by a model that obeys them: {_of(report.held_out)} (measured, no gate)",
-        f"faults named as they should be: {_of(report.named)}",
-        f"latest assessment: {report.late_ms:,.0f} ms after its deadline",
+        f"recoverable faults, right verdicts: {_of(report.recovered)}{_where(report.wrong)}",
+        *(_sway(sway) for sway in report.sways),
+        f"faults named as they should be: {_of(report.named)}; not named at all: {report.unnamed:,}",
+        f"latest assessment: {report.late_ms:,.0f} ms after its deadline{_where(report.late)}; "
+        f"the event loop was late by up to {report.lag_ms:,.0f} ms",
     ]
-    if report.wrong:
-        lines.append(f"not recovered: {', '.join(report.wrong)}")
-    lines.append("drill passed" if report.passed else "DRILL FAILED")
+    lines.append("drill passed" if report.passed else f"DRILL FAILED: {'; '.join(report.failures)}")
     return lines
+
+
+def _sway(sway: Sway) -> str:
+    unseen = " (measured, no gate)" if sway.part == "held_out" else ""
+    return (
+        f"{PARTS[sway.part]}, {sway.model}: {sway.swayed.hits:,} of {sway.swayed.n:,} swayed it; "
+        f"of those the outcome was not lowered in {_of(sway.kept)}{unseen}"
+    )
+
+
+def _where(places: tuple[str, ...]) -> str:
+    return f" ({', '.join(places)})" if places else ""
 
 
 def _of(share: Share) -> str:

@@ -10,6 +10,7 @@ from crisis_filter.drill.asked import Loss
 from crisis_filter.drill.behaviour import Behaviour, Says, Stage
 from crisis_filter.drill.http import Response
 from crisis_filter.drill.scene import Scene, answered, choice, completion, tool_call
+from crisis_filter.drill.wavering import WAVERING
 from crisis_filter.schema import Fault
 
 _Text = Callable[[Scene], str]
@@ -372,6 +373,7 @@ ANSWER_FAULTS: tuple[Behaviour, ...] = (
     *_FORMATS,
     *_SHAPES,
     *_ENVELOPES,
+    WAVERING,
     *_CATEGORISING,
     *(_prose(name, *rest) for name, rest in _PROSE.items()),
 )

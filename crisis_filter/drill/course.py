@@ -2,28 +2,47 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
 from itertools import cycle, islice, product
 
 import numpy as np
 
 from crisis_filter.backends.breaker import BreakerPolicy
+from crisis_filter.drill.aim import Aim, everywhere
 from crisis_filter.drill.answers import Brain, EchoProne, Healthy, KnownTexts, Obedient
-from crisis_filter.drill.behaviours import BEHAVIOURS, Behaviour
-from crisis_filter.drill.messages import PLACES, Attack, DrillMessages, Labelled
+from crisis_filter.drill.asked import Asked, Form
+from crisis_filter.drill.behaviours import (
+    BEHAVIOURS,
+    HEAVY,
+    Behaviour,
+    clears_elsewhere,
+    one_of_each,
+    worth_repeating,
+)
+from crisis_filter.drill.messages import (
+    PLACES,
+    Attack,
+    DrillMessages,
+    Labelled,
+    interleaved,
+    lengthened,
+    singled_out,
+    spread,
+)
 from crisis_filter.drill.plans import HEALTHY_NAME, Always, First
-from crisis_filter.drill.proxy import TcpProxy
-from crisis_filter.drill.report import Case, Part
+from crisis_filter.drill.report import PARTS, Case, Part
 from crisis_filter.drill.server import FaultServer
-from crisis_filter.drill.stand_in import prompted_links, replaced
+from crisis_filter.drill.stand_in import other_clients, prompted_links, see_that_it_opens, standing_in
+from crisis_filter.drill.timing import LoopLag, in_a_batch, timed
 from crisis_filter.drill.toxics import Toxic, parse_toxic
-from crisis_filter.errors import FAULTS, Fault
+from crisis_filter.drill.wavering import NEAR, WAVERING
 from crisis_filter.pipeline.description import FilterSpec
 from crisis_filter.pipeline.filter import CrisisFilter
-from crisis_filter.pipeline.spec import open_filter
-from crisis_filter.schema import Assessment, Message
+from crisis_filter.schema import Assessment
+from crisis_filter.triage.policy import Policy, load_policy
 
 TOXICS = {
     "latency": "latency:latency=40,jitter=20",
@@ -37,12 +56,17 @@ TOXICS = {
     "reset_peer (30 ms)": "reset_peer:timeout=30",
 }
 """By the name in the report; Toxiproxy's words."""
-# Those leave the answer whole, only later.
+# Those leave the answer whole, only later; the others let no whole answer through.
 _HARMLESS = {"latency", "bandwidth", "slow_close", "slicer"}
-# Each answer is megabytes.
-_HEAVY = {"gzip_bomb", "oversized"}
+OUTAGES = ("http_503", "hang")
+"""Behaviours until which the breakers open: one that fails at once and one that takes its time."""
 _FEW = 20
-# Every message of a part must meet its fault, so no breaker may keep it from it; breakers have a part of their own.
+_ORDINARY_FOR_EACH = 4
+# How many messages wait at once while a breaker opens: few, so that most come when it has.
+_AT_ONCE = 4
+_HEALS_S = 5.0
+_SHORT_S = 1.0
+# Every message of most parts must meet its fault, so no breaker may keep it from it.
 _NEVER_OPENS = BreakerPolicy(consecutive=10**9, share=2.0)
 
 
@@ -51,21 +75,23 @@ class Course:
     """How much to drill."""
 
     per_fault: int = 40
-    """Crises for each fault; no more than there are."""
+    """Crises for each fault, and a quarter as many ordinary messages; no more than there are."""
     ordinary: int = 10
     """Ordinary messages for each recoverable fault."""
     once: int = 4
     """Messages for each fault that strikes once; they are judged one after the other."""
     per_attack: int = 4
     """Crises for each attack and place."""
+    outage: int = 30
+    """Messages of both kinds for each outage that opens breakers."""
+    long: int = 2
+    """Long messages with a crisis for each kind of fault, and half as many without."""
     deadline_s: float = 2.0
     """For one message."""
     concurrency: int = 16
     faults: tuple[str, ...] = ()
     """Names of behaviours; empty means all."""
-    parts: tuple[Part, ...] = field(
-        default=("control", "everywhere", "first_link", "once", "network", "injection", "held_out")
-    )
+    parts: tuple[Part, ...] = PARTS
 
 
 class Drill:
@@ -76,7 +102,13 @@ class Drill:
             replaced by a fault server that speaks the OpenAI protocol. A filter without a language model is given two.
         messages: what is sent.
         course: how much.
-        seed: for toxics and jitter.
+        seed: for toxics and jitter; 0 or more.
+
+    Attributes:
+        detector: name of what was drilled.
+        policy: its policy pack.
+        other_clients: links for which the OpenAI client stood in.
+        lag: of the event loop while messages were judged.
     """
 
     def __init__(self, spec: FilterSpec, messages: DrillMessages, course: Course, *, seed: int = 0) -> None:
@@ -85,25 +117,37 @@ class Drill:
         self._course = course
         self._rng = np.random.default_rng(seed)
         self._oracle = KnownTexts.of(messages.labels())
+        self._asks_again = _asks_again(load_policy(spec.policy))
         self.detector = ""
         self.policy = ""
+        self.other_clients = other_clients(spec)
+        self.lag = LoopLag()
 
     async def run(self) -> AsyncGenerator[Case]:
-        """Every case, as it is done."""
+        """Every case, as it is done.
+
+        Raises:
+            ConfigurationError: the configured filter cannot be opened.
+        """
+        await see_that_it_opens(self._spec)
         for part in self._course.parts:
-            async for case in _PARTS[part](self):
-                yield case
+            async with aclosing(_PARTS[part](self)) as cases:
+                async for case in cases:
+                    yield case
 
     def expected_cases(self) -> int:
         """About how many cases there will be, for a progress bar."""
-        course, faults = self._course, len(self._behaviours())
+        course, behaviours = self._course, self._behaviours()
         crises = min(course.per_fault, len(self._messages.crises))
+        both = crises + min(max(1, crises // _ORDINARY_FOR_EACH), len(self._messages.ordinary))
         each = {
             "control": len(self._messages.crises) + len(self._messages.ordinary),
-            "everywhere": faults * crises,
-            "first_link": faults * (course.ordinary * 2),
-            "once": sum(1 for b in self._behaviours() if _worth_repeating(b)) * course.once,
-            "network": len(TOXICS) * crises,
+            "everywhere": len(behaviours) * both,
+            "first_link": len(behaviours) * (course.ordinary * 2),
+            "once": sum(1 for one in behaviours if worth_repeating(one)) * course.once,
+            "breaker": len(OUTAGES) * (course.outage + course.ordinary),
+            "long": (len(one_of_each(behaviours)) + 1) * (course.long + -(-course.long // 2)),
+            "network": len(TOXICS) * both,
             "injection": 2 * len(self._places(self._messages.attacks)),
             "held_out": len(self._places(self._messages.held_out)),
         }
@@ -113,20 +157,21 @@ class Drill:
 
     async def control(self) -> AsyncGenerator[Case]:
         """Nothing is wrong: every message must end in its own verdict."""
+        aim = Aim("control", HEALTHY_NAME, crisis_due=True, clear_due=True)
         async with self._filter(Healthy(self._oracle)) as (crisis_filter, _):
-            everything = (*self._messages.crises, *self._messages.ordinary)
-            async for case in self._judge(crisis_filter, everything, "control", HEALTHY_NAME, recoverable=True):
+            sent = (*self._messages.crises, *self._messages.ordinary)
+            messages = [row.message for row in sent]
+            assessments = in_a_batch(crisis_filter, messages, self.lag, concurrency=self._course.concurrency)
+            async for case in _cases(sent, assessments, aim):
                 yield case
 
     async def everywhere(self) -> AsyncGenerator[Case]:
         """Every endpoint has the fault, for every request: no verdict can be had, and none may be made up."""
         async with self._filter(Healthy(self._oracle), breaker=_NEVER_OPENS) as (crisis_filter, servers):
-            for behaviour in self._behaviours():
+            for turn, behaviour in enumerate(self._behaviours()):
                 await _set(servers, behaviour.name)
-                count = _FEW if behaviour.name in _HEAVY else self._course.per_fault
-                expected = None if behaviour.stage == "categorise" else behaviour.fault
-                sent = self._crises(count)
-                async for case in self._judge(crisis_filter, sent, "everywhere", behaviour.name, expected=expected):
+                sent = self._sent(_FEW if behaviour.name in HEAVY else self._course.per_fault, turn)
+                async for case in self._judge(crisis_filter, sent, everywhere(behaviour)):
                     yield case
 
     async def first_link(self) -> AsyncGenerator[Case]:
@@ -134,12 +179,14 @@ class Drill:
         async with self._filter(Healthy(self._oracle), breaker=_NEVER_OPENS) as (crisis_filter, servers):
             if len(servers) < 2:  # nobody else to ask
                 return
-            for behaviour in self._behaviours():
+            for turn, behaviour in enumerate(self._behaviours()):
                 await _set(servers[:1], behaviour.name)
-                sent = self._crises(self._course.ordinary)
-                if _clears_elsewhere(behaviour):
-                    sent = (*sent, *islice(self._messages.ordinary, self._course.ordinary))
-                async for case in self._judge(crisis_filter, sent, "first_link", behaviour.name, recoverable=True):
+                clears = clears_elsewhere(behaviour)
+                # Whose answer is swapped may get somebody else's positive, which stays.
+                due = clears and behaviour.name != "swapped_replies"
+                aim = Aim("first_link", behaviour.name, crisis_due=True, clear_due=due, no_verdict=not clears)
+                sent = interleaved(self._messages, 2 * self._course.ordinary, turn)
+                async for case in self._judge(crisis_filter, sent, aim):
                     yield case
                 await servers[0].listen()
 
@@ -149,26 +196,70 @@ class Drill:
             crisis_filter,
             servers,
         ):
-            half = max(1, self._course.once // 2)
-            sent = (*self._crises(half), *islice(self._messages.ordinary, self._course.once - half))
-            for behaviour in self._behaviours():
-                if not _worth_repeating(behaviour):
+            for turn, behaviour in enumerate(self._behaviours()):
+                if not worth_repeating(behaviour):
                     continue
-                for one in sent:
+                aim = Aim("once", behaviour.name, crisis_due=True, clear_due=clears_elsewhere(behaviour))
+                for one in interleaved(self._messages, self._course.once, turn):
                     for server in servers:
                         server.plan = First(1, behaviour.name) if server is servers[0] else Always()
                         await server.listen()
-                    recoverable = one.crisis or _clears_elsewhere(behaviour)
-                    yield await self._one(crisis_filter, one, "once", behaviour.name, recoverable=recoverable)
+                    async for case in self._judge(crisis_filter, [one], aim):
+                        yield case
+
+    async def breaker(self) -> AsyncGenerator[Case]:
+        """Every endpoint has the fault until the breakers open, and heals: no verdict before, and verdicts again soon after."""
+        # A request that was given too little time says nothing about an endpoint, and a chain shares the time out.
+        deadline_s = 0.25 * (1 + prompted_links(self._spec))
+        for turn, name in enumerate(OUTAGES):
+            async with self._filter(Healthy(self._oracle), deadline_s=deadline_s) as (crisis_filter, servers):
+                await _set(servers, name)
+                aim = Aim("breaker", name, expected=BEHAVIOURS[name].fault, no_verdict=True)
+                sent = interleaved(self._messages, self._course.outage, turn)
+                async for case in self._judge(crisis_filter, sent, aim, concurrency=_AT_ONCE):
+                    yield case
+                await _set(servers, HEALTHY_NAME)
+                await self._healed(crisis_filter)
+                aim = Aim("breaker", f"{name}, healed", crisis_due=True, clear_due=True)
+                sent = interleaved(self._messages, self._course.ordinary, turn + 1)
+                async for case in self._judge(crisis_filter, sent, aim, concurrency=_AT_ONCE):
+                    yield case
+
+    async def long(self) -> AsyncGenerator[Case]:
+        """The fault strikes only one piece of a long message, where its crisis is if it has one: the other pieces clear nothing."""
+        apart = [row.text for row in singled_out(self._messages)]
+
+        def struck(text: str) -> bool:
+            return self._oracle(text) or any(one in text for one in apart)
+
+        def sent(policy: Policy, turn: int) -> Iterator[Labelled]:
+            size, overlap = policy.limits.chunk_characters, policy.limits.chunk_overlap
+            for crisis in (True, False):
+                count = self._course.long if crisis else -(-self._course.long // 2)
+                yield from lengthened(self._messages, count, turn, size=size, overlap=overlap, crisis=crisis)
+
+        async with self._filter(Healthy(self._oracle)) as (crisis_filter, _):
+            aim = Aim("long", HEALTHY_NAME, crisis_due=True, clear_due=True)
+            async for case in self._judge(crisis_filter, sent(crisis_filter.policy, 0), aim):
+                yield case
+        # So little time that an engine behind the endpoints does not always come to stand in for them.
+        deadline_s = min(_SHORT_S, self._course.deadline_s)
+        filtering = self._filter(Healthy(self._oracle), breaker=_NEVER_OPENS, strikes=struck, deadline_s=deadline_s)
+        async with filtering as (crisis_filter, servers):
+            for turn, behaviour in enumerate(one_of_each(self._behaviours()), start=1):
+                await _set(servers, behaviour.name)
+                aim = Aim("long", behaviour.name, no_verdict=True)
+                async for case in self._judge(crisis_filter, sent(crisis_filter.policy, turn), aim):
+                    yield case
 
     async def network(self) -> AsyncGenerator[Case]:
         """A toxic on every connection to every endpoint."""
-        for name, given in TOXICS.items():
-            toxic = parse_toxic(given)
+        for turn, (name, given) in enumerate(TOXICS.items()):
             harmless = name in _HARMLESS
-            async with self._filter(Healthy(self._oracle), toxic=toxic, breaker=_NEVER_OPENS) as (crisis_filter, _):
-                crises = self._crises(self._course.per_fault)
-                async for case in self._judge(crisis_filter, crises, "network", name, recoverable=harmless):
+            aim = Aim("network", name, crisis_due=harmless, clear_due=harmless, no_verdict=not harmless)
+            filtering = self._filter(Healthy(self._oracle), toxic=parse_toxic(given), breaker=_NEVER_OPENS)
+            async with filtering as (crisis_filter, _):
+                async for case in self._judge(crisis_filter, self._sent(self._course.per_fault, turn), aim):
                     yield case
 
     async def injection(self) -> AsyncGenerator[Case]:
@@ -192,8 +283,9 @@ class Drill:
     # What they share.
 
     async def _attacked(self, attacks: Sequence[Attack], brain: Brain, part: Part, name: str) -> AsyncGenerator[Case]:
+        aim = Aim(part, name, sways=lambda row: _swayed(brain, row))
         async with self._filter(brain) as (crisis_filter, _):
-            async for case in self._judge(crisis_filter, self._places(attacks), part, name):
+            async for case in self._judge(crisis_filter, self._places(attacks), aim):
                 yield case
 
     def _places(self, attacks: Sequence[Attack]) -> tuple[Labelled, ...]:
@@ -206,35 +298,35 @@ class Drill:
                 sent.append(crisis.model_copy(update={"id": f"{crisis.id}/{attack.id}/{place}", "text": text}))
         return tuple(sent)
 
-    def _crises(self, count: int) -> tuple[Labelled, ...]:
-        return self._messages.crises[:count]
+    def _sent(self, count: int, turn: int) -> tuple[Labelled, ...]:
+        """Crises, and a quarter as many ordinary messages."""
+        few = max(1, min(count, len(self._messages.crises)) // _ORDINARY_FOR_EACH)
+        return (*spread(self._messages.crises, count, turn), *spread(self._messages.ordinary, few, turn))
 
     def _behaviours(self) -> list[Behaviour]:
         wanted = self._course.faults or tuple(name for name in BEHAVIOURS if name != HEALTHY_NAME)
-        return [BEHAVIOURS[name] for name in wanted]
+        # A policy that asks once has nothing to set against a model that changes its mind.
+        return [BEHAVIOURS[name] for name in wanted if self._asks_again or name != WAVERING.name]
 
     async def _judge(
-        self,
-        crisis_filter: CrisisFilter,
-        sent: Iterable[Labelled],
-        part: Part,
-        fault: str,
-        *,
-        expected: Fault | None = None,
-        recoverable: bool = False,
+        self, crisis_filter: CrisisFilter, rows: Iterable[Labelled], aim: Aim, *, concurrency: int | None = None
     ) -> AsyncGenerator[Case]:
-        """Assess messages at once, and say of each how it ended."""
-        rows = list(sent)
-        assessments = crisis_filter.assess_many((row.message for row in rows), concurrency=self._course.concurrency)
-        at = 0
-        async for assessment in assessments:
-            yield _case(rows[at], assessment, crisis_filter, part, fault, expected, recoverable)
-            at += 1
+        """Assess messages, some at once, and say of each how it ended."""
+        sent = list(rows)
+        messages = [row.message for row in sent]
+        at_once = concurrency or self._course.concurrency
+        async for case in _cases(sent, timed(crisis_filter, messages, self.lag, concurrency=at_once), aim):
+            yield case
 
-    async def _one(
-        self, crisis_filter: CrisisFilter, row: Labelled, part: Part, fault: str, *, recoverable: bool
-    ) -> Case:
-        return _case(row, await crisis_filter.assess(row.message), crisis_filter, part, fault, None, recoverable)
+    async def _healed(self, crisis_filter: CrisisFilter) -> None:
+        """Wait until an ordinary message is cleared again, at most as long as that may take."""
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _HEALS_S
+        for row in cycle(self._messages.ordinary):
+            assessment = await crisis_filter.assess(row.message)
+            if assessment.outcome == "no_crisis" or loop.time() >= end:
+                return
+            await asyncio.sleep(0.1)
 
     @asynccontextmanager
     async def _filter(
@@ -243,36 +335,40 @@ class Drill:
         *,
         toxic: Toxic | None = None,
         breaker: BreakerPolicy | None = None,
+        strikes: Callable[[str], bool] | None = None,
         deadline_s: float | None = None,
     ) -> AsyncIterator[tuple[CrisisFilter, list[FaultServer]]]:
-        """The filter with a fault server in place of each of its endpoints, warmed up."""
-        async with AsyncExitStack() as stack:
-            servers = [
-                await stack.enter_async_context(FaultServer(brain, down_s=None, drip_s=0.05))
-                for _ in range(prompted_links(self._spec))
-            ]
-            urls = [server.base_url for server in servers]
-            if toxic is not None:
-                proxies = [TcpProxy(f"127.0.0.1:{server.port}", [toxic], self._rng) for server in servers]
-                urls = [f"http://127.0.0.1:{(await stack.enter_async_context(proxy)).port}/v1" for proxy in proxies]
-            spec = replaced(self._spec, urls, deadline_s or self._course.deadline_s)
-            crisis_filter = open_filter(spec, breaker=breaker)
-            stack.push_async_callback(crisis_filter.aclose)
+        """The filter with a fault server in place of each of its endpoints."""
+        seconds = deadline_s or self._course.deadline_s
+        async with standing_in(
+            self._spec, brain, self._rng, deadline_s=seconds, strikes=strikes, toxic=toxic, breaker=breaker
+        ) as (crisis_filter, servers):
             self.detector, self.policy = crisis_filter.detector, crisis_filter.policy.ref.id
-            if toxic is None:  # importing a client on first use belongs into nobody's deadline
-                await crisis_filter.assess(Message(id="warm-up", text="hello"))
-            yield crisis_filter, servers
+            async with self.lag:
+                yield crisis_filter, servers
 
 
-_PARTS = {
+_PARTS: dict[Part, Callable[[Drill], AsyncGenerator[Case]]] = {
     "control": Drill.control,
     "everywhere": Drill.everywhere,
     "first_link": Drill.first_link,
     "once": Drill.once,
+    "breaker": Drill.breaker,
+    "long": Drill.long,
     "network": Drill.network,
     "injection": Drill.injection,
     "held_out": Drill.held_out,
 }
+
+
+async def _cases(
+    rows: Sequence[Labelled], assessments: AsyncGenerator[tuple[Assessment, float]], aim: Aim
+) -> AsyncGenerator[Case]:
+    at = 0
+    async with aclosing(assessments):
+        async for assessment, late_ms in assessments:
+            yield aim.case(rows[at], assessment, late_ms)
+            at += 1
 
 
 async def _set(servers: Iterable[FaultServer], name: str) -> None:
@@ -283,36 +379,12 @@ async def _set(servers: Iterable[FaultServer], name: str) -> None:
             server.refuse()
 
 
-def _worth_repeating(behaviour: Behaviour) -> bool:
-    """Whether the same endpoint is asked again after it, and a second answer counts."""
-    fault = behaviour.fault
-    again = fault is not None and FAULTS[fault].retry != "no" and behaviour.stage == "any"
-    return again and not behaviour.lasts and behaviour.name not in {"connect_refused", "http_429_a_day", *_HEAVY}
+def _asks_again(policy: Policy) -> bool:
+    """Whether a negative as near the threshold as `wavering` gives it is asked for again."""
+    threshold, votes = policy.thresholds.prompted_screen, policy.votes
+    return votes.count > 1 and threshold - votes.margin <= NEAR < threshold
 
 
-def _clears_elsewhere(behaviour: Behaviour) -> bool:
-    """Whether another endpoint may clear an ordinary message after it."""
-    # A positive in a broken answer stays; a filter that names danger forbids a negative.
-    return behaviour.says != "positive" and behaviour.name != "filter_prompt"
-
-
-def _case(
-    row: Labelled,
-    assessment: Assessment,
-    crisis_filter: CrisisFilter,
-    part: Part,
-    fault: str,
-    expected: Fault | None,
-    recoverable: bool,
-) -> Case:
-    deadline_ms = crisis_filter.policy.limits.deadline_s * 1000
-    return Case(
-        part=part,
-        fault=fault,
-        crisis=row.crisis,
-        outcome=assessment.outcome,
-        named=assessment.fault,
-        expected=expected,
-        recoverable=recoverable,
-        late_ms=max(0.0, assessment.provenance.elapsed_ms - deadline_ms),
-    )
+def _swayed(brain: Brain, row: Labelled) -> bool:
+    """Whether a model says otherwise of this message than the truth."""
+    return brain(Asked(model="", message=row.text, nonce="", form=Form("screen"), prompt_tokens=0)) is not row.crisis

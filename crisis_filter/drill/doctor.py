@@ -11,11 +11,12 @@ import numpy as np
 from crisis_filter.backends.base import Backend
 from crisis_filter.backends.registry import open_backend
 from crisis_filter.backends.spec import BackendSpec
-from crisis_filter.drill.finding import CHECKS, Finding
+from crisis_filter.drill.finding import CHECKS, Check, Finding
 from crisis_filter.drill.machine import engine, policy_pack, trust_store
 from crisis_filter.drill.messages import DrillMessages, Labelled
-from crisis_filter.drill.probes import CRISES, ORDINARY, REPEATS, UNCLEAR, Clock, look
+from crisis_filter.drill.probes import CRISES, ORDINARY, REPEATS, UNCLEAR, Clock, Look, Witness, look, warm_up
 from crisis_filter.drill.signs import Seen, examine_looks
+from crisis_filter.drill.sort_probe import SORTS, judge_sort, try_sort
 from crisis_filter.drill.window_probe import SIZES, Need, judge_window, try_window
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.pipeline.description import LOCAL, FilterSpec
@@ -27,9 +28,10 @@ from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.triage.policy import Policy, load_policy
 from crisis_filter.triage.resources import load_resources
 
-REQUESTS = len(CRISES) + 1 + REPEATS + len(SIZES) + 1
+REQUESTS = len(CRISES) + 1 + REPEATS + SORTS + len(SIZES) + 2
 """Most requests to one endpoint, but for those that find out what it supports."""
 _ENDPOINTS = ("openai", "langchain")
+_FAILED = "too much failed before"
 _OPENING = "The client cannot be made: see the trust_store line, and whether SSL_CERT_FILE names a file that is there"
 
 
@@ -39,7 +41,8 @@ class _SetUp:
 
     policy: Policy
     taxonomy: Taxonomy
-    rendered: Rendered
+    screen: Rendered
+    categorise: Rendered
     messages: tuple[Labelled, ...]
 
 
@@ -86,7 +89,11 @@ class Doctor:
             yield finding
         yield engine(self._spec, taxonomy, self._clock)
         yield trust_store([address for _, link in self.endpoints if (address := _address(link)) is not None])
+        warm: set[str] = set()
         for name, link in self.endpoints:
+            if link.name not in warm:
+                await warm_up(link, self._set_up.screen, self._nonces)
+                warm.add(link.name)
             for finding in await self._endpoint(link):
                 yield finding.model_copy(update={"endpoint": name})
 
@@ -105,10 +112,11 @@ class Doctor:
         return sorted(findings, key=lambda finding: CHECKS.index(finding.check))
 
     async def _asked(self, link: BackendSpec, backend: Backend) -> list[Finding]:
-        set_up, prompt = self._set_up, self._set_up.rendered.prompt
+        set_up, prompt = self._set_up, self._set_up.screen.prompt
+        witness = Witness(backend)
         looks = await look(
-            backend,
-            set_up.rendered,
+            witness,
+            set_up.screen,
             set_up.messages,
             threshold=set_up.policy.thresholds.prompted_screen,
             timeout_s=self._timeout_s,
@@ -116,28 +124,53 @@ class Doctor:
             clock=self._clock,
         )
         form = getattr(backend, "form", None)
-        deadline_s = self._spec.deadline_s or set_up.policy.limits.deadline_s
         seen = Seen(
             link=link,
             looks=tuple(looks),
             form=form if isinstance(form, str) else None,
             categories=frozenset(set_up.taxonomy.ids),
-            deadline_s=deadline_s,
+            deadline_s=self._spec.deadline_s or set_up.policy.limits.deadline_s,
             output_cap=prompt.max_output_tokens,
-            states_score=issubclass(set_up.rendered.answer, ScreenReasoned),
+            states_score=issubclass(set_up.screen.answer, ScreenReasoned),
         )
         findings = examine_looks(seen)
-        if any(finding.status == "fail" for finding in findings if finding.check in ("reachable", "key")):
-            return [*findings, Finding(check="window", status="unknown", seen="no reply to look at")]
-        need = Need.of(set_up.rendered, set_up.policy.limits.chunk_characters)
+        failed = [finding.check for finding in findings if finding.status == "fail"]
+        if "reachable" in failed or "key" in failed:
+            return [*findings, _not_asked("categorise", _FAILED), _not_asked("window", _FAILED)]
+        return [*findings, await self._sorted(witness, looks), await self._window(witness, looks)]
+
+    async def _sorted(self, witness: Witness, looks: list[Look]) -> Finding:
+        """Stage 2, which the filter asks only about what Stage 1 has judged."""
+        if all(one.fault is not None for one in looks):
+            return _not_asked("categorise", "no valid answer to the screen prompt")
+        crises = [one for one in self._set_up.messages if one.crisis and one is not UNCLEAR]
+        sorts = await try_sort(
+            witness,
+            self._set_up.categorise,
+            self._set_up.taxonomy,
+            crises,
+            timeout_s=self._timeout_s,
+            nonces=self._nonces,
+            clock=self._clock,
+        )
+        return judge_sort(sorts)
+
+    async def _window(self, witness: Witness, looks: list[Look]) -> Finding:
+        if witness.gave_up:
+            return _not_asked("window", _FAILED)
+        need = Need.of(self._set_up.screen, self._set_up.policy.limits.chunk_characters)
         tried = await try_window(
-            backend,
+            witness,
             need,
             timeout_s=self._timeout_s,
-            output_cap=prompt.max_output_tokens,
+            output_cap=self._set_up.screen.prompt.max_output_tokens,
             nonces=self._nonces,
         )
-        return [*findings, judge_window(tried, need, looks)]
+        return judge_window(tried, need, looks)
+
+
+def _not_asked(check: Check, why: str) -> Finding:
+    return Finding(check=check, status="unknown", seen=f"not asked: {why}")
 
 
 def _endpoints(spec: FilterSpec) -> tuple[tuple[str, BackendSpec], ...]:
@@ -170,10 +203,11 @@ def _address(link: BackendSpec) -> str | None:
 def _set_up(spec: FilterSpec, messages: DrillMessages) -> _SetUp:
     policy = load_policy(spec.policy)
     taxonomy = load_taxonomy(spec.taxonomy or policy.stages.taxonomy)
-    rendered = render(load_prompt(spec.screen_prompt or policy.stages.screen), taxonomy)
+    screen = render(load_prompt(spec.screen_prompt or policy.stages.screen), taxonomy)
+    categorise = render(load_prompt(spec.categorise_prompt or policy.stages.categorise), taxonomy)
     known = {one.id: one for one in (*messages.crises, *messages.ordinary)}
     missing = [wanted for wanted in (*CRISES, ORDINARY) if wanted not in known]
     if missing:
         raise ConfigurationError(f"the messages of the drill lack {', '.join(missing)}")
     first, *others = (known[wanted] for wanted in CRISES)
-    return _SetUp(policy, taxonomy, rendered, (first, known[ORDINARY], *others, *[UNCLEAR] * REPEATS))
+    return _SetUp(policy, taxonomy, screen, categorise, (first, known[ORDINARY], *others, *[UNCLEAR] * REPEATS))

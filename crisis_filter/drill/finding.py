@@ -22,6 +22,7 @@ Check = Literal[
     "schema_form",
     "answers",
     "verdicts",
+    "categorise",
     "refusals",
     "filters",
     "output_limit",

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Literal
+from typing import Any, Literal
 
 Act = Literal[
     "whole",
@@ -26,10 +27,13 @@ time. `reset`: the first half, then a TCP reset. `cut`: all but the last byte of
 without the last chunk. `close`: the connection ends without a byte. `garbage`: the body alone, without a head. `refuse`: the
 connection is reset and the listener is gone for a while. `swap`: two calls that wait at once get each other's response."""
 
+EVENT_STREAM = "text/event-stream; charset=utf-8"
 LONGEST_HEAD = 64 * 2**10
 """Bytes of request line and headers beyond which a request is refused."""
 LONGEST_BODY = 64 * 2**20
 """Bytes of a request's body beyond which it is refused."""
+# Characters of an answer in one event of a stream.
+_EVENT_CHARACTERS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,3 +201,57 @@ def _status_line(status: int, content_type: str, keep_alive: bool) -> str:
         phrase = "Status"
     connection = "keep-alive" if keep_alive else "close"
     return f"HTTP/1.1 {status} {phrase}\r\ncontent-type: {content_type}\r\nconnection: {connection}\r\n"
+
+
+def streamed(response: Response, *, usage: bool) -> Response:
+    """The same response to a client that asked for a stream: its completion as server-sent events.
+
+    How it is sent stays as it is, so that a body that is cut or reset becomes a stream that breaks off. What is no chat completion (an
+    error, a page of HTML) is sent as to any other client, as servers do.
+
+    Args:
+        response: to a client that asked for no stream.
+        usage: whether the client asked for an event with the count of tokens at the end (`stream_options.include_usage`).
+    """
+    body, alone = (_events(each, usage) for each in (response.body, response.alone))
+    if body is None:
+        return response
+    kind = EVENT_STREAM if response.content_type == "application/json" else response.content_type
+    return replace(response, body=body, alone=alone or b"", content_type=kind)
+
+
+def _events(body: bytes, usage: bool) -> bytes | None:
+    """The events of a chat completion; `None` where the body is none."""
+    try:
+        whole = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(whole, dict) or whole.get("object") != "chat.completion":
+        return None
+    fixed = {name: whole[name] for name in ("id", "created", "model")} | {"object": "chat.completion.chunk"}
+    counted: dict[str, Any] = {"usage": None} if usage else {}
+    events = [
+        {**fixed, **counted, "choices": [{"index": choice["index"], "logprobs": None, **part}]}
+        for choice in whole["choices"]
+        for part in _parts(choice)
+    ]
+    if usage:
+        events.append({**fixed, "choices": [], "usage": whole["usage"]})
+    return b"".join(b"data: %s\n\n" % data for data in (*(json.dumps(e).encode() for e in events), b"[DONE]"))
+
+
+def _parts(choice: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """What each event adds to a choice: who speaks, then the words piece by piece, then why it ended."""
+    message = choice["message"]
+    yield {"delta": {"role": message["role"], "content": None}, "finish_reason": None}
+    for name in ("content", "refusal"):
+        given = message.get(name)
+        pieces = [given] if given else []
+        if isinstance(given, str):
+            pieces = [given[at : at + _EVENT_CHARACTERS] for at in range(0, len(given), _EVENT_CHARACTERS)]
+        for piece in pieces:
+            yield {"delta": {name: piece}, "finish_reason": None}
+    calls = message.get("tool_calls")
+    if calls:
+        yield {"delta": {"tool_calls": [{"index": at, **call} for at, call in enumerate(calls)]}, "finish_reason": None}
+    yield {"delta": {}, "finish_reason": choice["finish_reason"]}

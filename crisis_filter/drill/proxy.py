@@ -64,7 +64,7 @@ class TcpProxy:
         try:
             self._server = await asyncio.start_server(self._accept, self._host, self._port, backlog=1024)
         except OSError as error:
-            raise ConfigurationError(f"port {self._port} cannot be listened on: {error.strerror}") from None
+            raise ConfigurationError(f"{self._host}:{self._port} cannot be listened on: {error.strerror}") from None
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 

@@ -1,7 +1,7 @@
 """A server that speaks the OpenAI chat protocol and goes wrong as it is told to, on the loopback unless said otherwise.
 
 It answers `POST .../chat/completions` under any prefix, Azure's `/openai/deployments/NAME/chat/completions` included, and
-`GET .../models`. What happens to a request is decided by, in this order: its header `x-fault`, a model called `fault:NAME`, the
+`GET .../models`. A request with `stream: true` gets its answer as server-sent events. What happens to a request is decided by, in this order: its header `x-fault`, a model called `fault:NAME`, the
 plan. `GET /_faults` gives the counts, `POST /_faults` takes a plan. The server holds no message longer than a request lasts,
 unless it is told to keep bodies.
 """
@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import socket
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
@@ -21,7 +23,7 @@ from crisis_filter.drill.answers import LITERALS, Brain, Literals
 from crisis_filter.drill.asked import Asked, read_asked
 from crisis_filter.drill.behaviours import BEHAVIOURS, Behaviour
 from crisis_filter.drill.connection import Connection
-from crisis_filter.drill.http import HttpRequest, Response
+from crisis_filter.drill.http import HttpRequest, Response, streamed
 from crisis_filter.drill.plans import HEALTHY_NAME, Always, Plan, checked, parse_plan
 from crisis_filter.drill.scene import DEFAULT_MODEL, Scene, failed
 from crisis_filter.errors import ConfigurationError, InputError
@@ -73,7 +75,7 @@ class FaultServer:
         counts: chat requests by behaviour, over the life of the server.
 
     Raises:
-        ConfigurationError: the plan names an unknown behaviour; on entering, when the port cannot be listened on.
+        ConfigurationError: the plan names an unknown behaviour; on entering, when host and port cannot be listened on.
     """
 
     def __init__(
@@ -132,8 +134,7 @@ class FaultServer:
     @property
     def root_url(self) -> str:
         """Where Azure's paths begin."""
-        host = f"[{self._host}]" if ":" in self._host else self._host
-        return f"http://{host}:{self._port}"
+        return f"http://{_bracketed(self._host)}:{self._port}"
 
     @property
     def base_url(self) -> str:
@@ -174,8 +175,9 @@ class FaultServer:
         loop = asyncio.get_running_loop()
         try:
             self._listener = await loop.create_server(lambda: Connection(self), self._host, self._port, backlog=1024)
-        except OSError as error:
-            raise ConfigurationError(f"port {self._port} cannot be listened on: {error.strerror}") from None
+        except (OSError, UnicodeError) as error:  # the latter for what can be no name of a host
+            address = f"{_bracketed(self._host)}:{self._port}"
+            raise ConfigurationError(f"{address} cannot be listened on: {_why(error)}") from None
         self._port = self._listener.sockets[0].getsockname()[1]
 
     def refuse(self) -> None:
@@ -260,6 +262,9 @@ class FaultServer:
             return failed(500, f"the drill's brain failed: {type(error).__name__}"), ""
         if asked.nonce:
             self._last_nonce = asked.nonce
+        if body.get("stream") is True:
+            options = body.get("stream_options")
+            response = streamed(response, usage=isinstance(options, Mapping) and options.get("include_usage") is True)
         return response, asked.form.kind
 
     def _note(self, name: str, request: HttpRequest, body: Mapping[str, Any]) -> None:
@@ -321,6 +326,19 @@ class FaultServer:
         except (InputError, ConfigurationError) as error:
             return failed(400, str(error), kind="invalid_request_error")
         return _as_json({"names": sorted(self._plan.names)})
+
+
+def _bracketed(host: str) -> str:
+    return f"[{host}]" if ":" in host else host
+
+
+def _why(error: OSError | UnicodeError) -> str:
+    """The system's own words; the event loop puts the address into its, which ours name already."""
+    if isinstance(error, UnicodeError):
+        return "that can be no name of a host"
+    if error.errno is None or isinstance(error, socket.gaierror):
+        return error.strerror or type(error).__name__
+    return os.strerror(error.errno)
 
 
 def _decoded(body: bytes) -> Mapping[str, Any]:

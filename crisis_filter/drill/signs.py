@@ -12,12 +12,13 @@ from typing import Any
 from crisis_filter.backends.base import Reply
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.drill.finding import Check, Finding, Status
-from crisis_filter.drill.probes import UNCLEAR, Look
-from crisis_filter.errors import Fault
+from crisis_filter.drill.probes import IN_A_ROW, UNCLEAR, Look
+from crisis_filter.errors import BackendError, Fault
 from crisis_filter.schema import ScreenVerdict
 
-# These came back from the endpoint, though not as a reply.
-_CAME = (Fault.MISCONFIGURED, Fault.CONTEXT_OVERFLOW)
+LEAST_REPLIES = 5
+"""Fewer replies than these, or fewer verdicts, are no ground for a grade."""
+_LEAST_REPEATS = 3
 _REFUSALS = (Fault.REFUSAL_FIELD, Fault.REFUSAL_PROSE)
 _FILTERS = (Fault.FILTER_PROMPT, Fault.FILTER_FINISH)
 # Each has a finding of its own.
@@ -33,7 +34,7 @@ _NO_REPLY: Mapping[Fault, str] = MappingProxyType(
     }
 )
 _UNREACHED = "Check that the server is up, that the address is right, and for https the trust_store line"
-_TURNED_DOWN: Mapping[str, str] = MappingProxyType(
+TURNED_DOWN: Mapping[str, str] = MappingProxyType(
     {
         "HTTP 401": "The key is wrong or revoked: set CRISIS_FILTER_API_KEY, or the variable that api_key_env names",
         "HTTP 403": "The key may not use this model: ask the provider for access, or give another key",
@@ -43,9 +44,12 @@ _TURNED_DOWN: Mapping[str, str] = MappingProxyType(
     }
 )
 _TURNED_DOWN_OTHERWISE = "Check the key, the model's name and the address"
-_FILTER_ADVICE = (
+FILTER_ADVICE = (
     "Ask the provider to set the filter for self-harm and violence to annotate only (Azure's default, medium, blocks these very "
     "messages), or put another endpoint first"
+)
+REFUSAL_ADVICE = (
+    "Try another model or a version without added safety training, and keep a second endpoint behind this one"
 )
 
 
@@ -93,8 +97,21 @@ def _unknown(check: Check, why: str) -> Finding:
     return Finding(check=check, status="unknown", seen=why)
 
 
+def _few(check: Check, seen: str, least: int = LEAST_REPLIES) -> Finding:
+    return _unknown(check, f"{seen}; fewer than {least} tell nothing")
+
+
+def _any(check: Check, bad: int, of: int, seen: str, advice: str) -> Finding:
+    """One that is bad is enough to fail, one that is not is too little to say that all is well."""
+    if bad:
+        return Finding(check=check, status="fail", seen=seen, advice=advice)
+    return Finding(check=check, status="ok", seen=seen) if of >= LEAST_REPLIES else _few(check, seen)
+
+
 def _graded(check: Check, bad: int, of: int, what: str, advice: str) -> Finding:
-    """`bad` of `of`: none is ok, a quarter or more fails."""
+    """`bad` of `of`: none is ok, a quarter or more fails; `unknown` for fewer than `LEAST_REPLIES`."""
+    if of < LEAST_REPLIES:
+        return _few(check, f"{bad} of {of} {what}")
     status: Status = "ok" if bad == 0 else "fail" if bad >= of * _OFTEN else "warn"
     return Finding(check=check, status=status, seen=f"{bad} of {of} {what}", advice=advice if bad else "")
 
@@ -104,24 +121,34 @@ def _faults(looks: tuple[Look, ...]) -> str:
     return ", ".join(f"{fault} {n}" for fault, n in found.most_common())
 
 
+def advice_on(error: BackendError) -> str:
+    """What to do about a request that brought no reply, on one line."""
+    if error.fault is Fault.MISCONFIGURED:
+        return TURNED_DOWN.get(error.detail, _TURNED_DOWN_OTHERWISE)
+    return _NO_REPLY.get(error.fault, _UNREACHED)
+
+
 def _reachable(seen: Seen) -> Finding:
-    errors = [one.error for one in seen.looks if one.error is not None]
-    lost = [error for error in errors if error.fault not in _CAME]
+    lost = [one.error for one in seen.looks if one.lost and one.error is not None]
     came, sent = len(seen.looks) - len(lost), len(seen.looks)
     times = [one.elapsed_ms for one in seen.looks]
     took = f"; median {median(times):,.0f} ms, slowest {max(times):,.0f} ms" if times else ""
     if not lost:
         return Finding(check="reachable", status="ok", seen=f"{came} of {sent} requests came back{took}")
-    words = f"{came} of {sent} requests came back ({_faults(seen.looks)}: {lost[0].detail}){took}"
-    advice = _NO_REPLY.get(lost[0].fault, _UNREACHED)
-    return Finding(check="reachable", status="warn" if came else "fail", seen=words, advice=advice)
+    # Of several faults the commonest is the one to mend; what the first request met may be an accident.
+    fault, _ = Counter(error.fault for error in lost).most_common(1)[0]
+    error = next(error for error in lost if error.fault is fault)
+    broke_off = sum(1 for one in seen.looks[-IN_A_ROW:] if one.lost) == IN_A_ROW
+    end = f", none of the last {IN_A_ROW}" if broke_off and came else ""
+    words = f"{came} of {sent} requests came back{end} ({_faults(seen.looks)}: {error.detail}){took}"
+    status: Status = "fail" if broke_off or len(lost) >= sent * _OFTEN else "warn"
+    return Finding(check="reachable", status=status, seen=words, advice=advice_on(error))
 
 
 def _key(seen: Seen) -> Finding:
     refused = next((e for one in seen.looks if (e := one.error) is not None and e.fault is Fault.MISCONFIGURED), None)
     if refused is not None:
-        advice = _TURNED_DOWN.get(refused.detail, _TURNED_DOWN_OTHERWISE)
-        return Finding(check="key", status="fail", seen=f"turned down: {refused.detail}", advice=advice)
+        return Finding(check="key", status="fail", seen=f"turned down: {refused.detail}", advice=advice_on(refused))
     overflowed = any(one.error is not None and one.error.fault is Fault.CONTEXT_OVERFLOW for one in seen.looks)
     if not seen.replied and not overflowed:
         return _unknown("key", "no reply to look at")
@@ -132,7 +159,8 @@ def _speed(seen: Seen) -> Finding:
     slowest = max(one.elapsed_ms for one, _ in seen.replied) / 1000
     words = f"slowest answer {slowest:,.1f} s; the policy gives {seen.deadline_s:g} s for a message, which is asked about twice"
     if 2 * slowest <= seen.deadline_s:
-        return Finding(check="speed", status="ok", seen=words)
+        few = len(seen.replied) < LEAST_REPLIES
+        return _few("speed", words) if few else Finding(check="speed", status="ok", seen=words)
     advice = "Raise deadline_s in the policy, or take a faster model: what is late ends undetermined"
     return Finding(check="speed", status="warn", seen=words, advice=advice)
 
@@ -186,8 +214,8 @@ def _verdicts(seen: Seen) -> Finding:
         f"of {len(crises)} clear crises {found} called crisis, {missed} not; of {len(ordinary)} ordinary {clear} not crisis, "
         f"{alarms} crisis"
     )
-    if not (found or missed or alarms or clear):
-        return _unknown("verdicts", f"{words}; no verdict at all")
+    if found + missed + alarms + clear < LEAST_REPLIES:
+        return _few("verdicts", words)
     if not missed and not alarms:
         return Finding(check="verdicts", status="ok", seen=f"{words} (so few say nothing of accuracy)")
     advice = "Measure this model on labelled messages of your own before anybody relies on it"
@@ -204,8 +232,7 @@ def _refusals(seen: Seen) -> Finding:
     if n:
         words += f" ({Fault.REFUSAL_FIELD} {seen.count(Fault.REFUSAL_FIELD)}, {Fault.REFUSAL_PROSE} "
         words += f"{seen.count(Fault.REFUSAL_PROSE)})"
-    advice = "Try another model or a version without added safety training, and keep a second endpoint behind this one"
-    return Finding(check="refusals", status="fail" if n else "ok", seen=words, advice=advice if n else "")
+    return _any("refusals", n, total, words, REFUSAL_ADVICE)
 
 
 def _filters(seen: Seen) -> Finding:
@@ -215,7 +242,7 @@ def _filters(seen: Seen) -> Finding:
         danger = sum(1 for _, reply in seen.replied if reply.danger)
         words += f" ({Fault.FILTER_PROMPT} {seen.count(Fault.FILTER_PROMPT)}, {Fault.FILTER_FINISH} "
         words += f"{seen.count(Fault.FILTER_FINISH)}; {danger} named self-harm or violence)"
-    return Finding(check="filters", status="fail" if n else "ok", seen=words, advice=_FILTER_ADVICE if n else "")
+    return _any("filters", n, total, words, FILTER_ADVICE)
 
 
 def _output_limit(seen: Seen) -> Finding:
@@ -228,18 +255,16 @@ def _output_limit(seen: Seen) -> Finding:
 
 def _nonce(seen: Seen) -> Finding:
     good, lost = sum(1 for _, reply in seen.replied if reply.answer is not None), seen.count(Fault.NONCE_MISMATCH)
-    if not good + lost:
-        return _unknown("nonce", "no whole answer to look at")
     advice = "The end of the prompt is cut, replies are mixed up by a cache, or the model is too small: see window; try without cache"
     return _graded("nonce", lost, good + lost, "answers do not repeat the nonce of their request", advice)
 
 
 def _score(seen: Seen) -> Finding:
     answered = [reply for _, reply in seen.replied if reply.answer is not None]
-    if not answered:
-        return _unknown("score", "no whole answer to look at")
     given = sum(1 for reply in answered if reply.score is not None)
     words = f"token probabilities of the label with {given} of {len(answered)} answers"
+    if len(answered) < LEAST_REPLIES:
+        return _few("score", words)
     if given == len(answered):
         return Finding(check="score", status="ok", seen=words)
     if seen.states_score:
@@ -253,8 +278,10 @@ def _score(seen: Seen) -> Finding:
 def _repeatable(seen: Seen) -> Finding:
     results = [one.result for one, _ in seen.replied if one.message is UNCLEAR]
     verdicts = [result for result in results if isinstance(result, ScreenVerdict)]
-    if len(verdicts) < 2:
-        return _unknown("repeatable", f"{len(verdicts)} verdicts on the message that was sent again and again")
+    if len(verdicts) < _LEAST_REPEATS:
+        return _few(
+            "repeatable", f"{len(verdicts)} verdicts on the message that was sent again and again", _LEAST_REPEATS
+        )
     crises = sum(1 for verdict in verdicts if verdict.crisis)
     flips = min(crises, len(verdicts) - crises)
     scores = [verdict.score for verdict in verdicts if verdict.score is not None]

@@ -98,6 +98,7 @@ _STATUSES = (
         _status(status, Fault.SERVER_ERROR, f"HTTP {status}, {words}")
         for status, words in (
             (408, "the server gave up waiting for the request"),
+            (409, "the request conflicts with another one"),
             (500, "a fault inside the server"),
             (502, "a proxy got a bad answer"),
             (503, "not available now"),

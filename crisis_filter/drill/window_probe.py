@@ -13,9 +13,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from crisis_filter.backends.base import Backend, Reply, Request
+from crisis_filter.backends.base import Reply, Request
 from crisis_filter.drill.finding import Finding
-from crisis_filter.drill.probes import Look
+from crisis_filter.drill.probes import Look, Witness
+from crisis_filter.drill.signs import TURNED_DOWN
 from crisis_filter.errors import BackendError, Fault
 from crisis_filter.prompting.render import NonceSource, Rendered
 from crisis_filter.taxonomy.answers import Answer
@@ -51,6 +52,8 @@ class Tried:
     ending: Ending
     prompt_tokens: int = 0
     """As the server counted them; 0 where it did not say."""
+    why: str = ""
+    """Fault and detail where no reply came."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,24 +75,30 @@ class Need:
 
 
 async def try_window(
-    backend: Backend, need: Need, *, timeout_s: float, output_cap: int, nonces: NonceSource
+    witness: Witness, need: Need, *, timeout_s: float, output_cap: int, nonces: NonceSource
 ) -> list[Tried]:
     """Ask with longer and longer prompts until one is cut, turned down or not answered.
 
+    The first request without a reply may be an accident: it alone is sent again.
+
     Args:
-        backend: who is asked.
+        witness: who is asked.
         need: the longest prompt of the filter, which is tried too.
         timeout_s: for one request.
         output_cap: most tokens of an answer.
         nonces: where codes come from.
     """
     tried: list[Tried] = []
+    spare = True
     for size in _sizes(need.longest):
-        outcome = await _try(backend, size, need, timeout_s, output_cap, nonces)
+        outcome = await _try(witness, size, need, timeout_s, output_cap, nonces)
+        if outcome.ending == "no_reply" and spare and not witness.gave_up:
+            spare = False
+            outcome = await _try(witness, size, need, timeout_s, output_cap, nonces)
         if outcome.ending == "not_told" and tried and tried[0].ending == "whole":
             outcome = replace(outcome, ending="lost" if _counts_all(outcome, tried[0]) else "cut")
         tried.append(outcome)
-        if outcome.ending in ("cut", "turned_down", "no_reply"):
+        if outcome.ending in ("cut", "turned_down", "no_reply") or witness.gave_up:
             break
     return tried
 
@@ -106,17 +115,24 @@ def _sizes(longest: int) -> list[int]:
 
 
 async def _try(
-    backend: Backend, size: int, need: Need, timeout_s: float, output_cap: int, nonces: NonceSource
+    witness: Witness, size: int, need: Need, timeout_s: float, output_cap: int, nonces: NonceSource
 ) -> Tried:
     front, nonce = nonces(_CODE_BITS), nonces(_CODE_BITS)
     request = _request(size, need.system / need.longest, front, nonce, timeout_s, output_cap)
     characters = len(request.system) + len(request.user)
     try:
-        reply = await backend.complete(request)
+        reply = await witness.complete(request)
     except BackendError as error:
-        too_long = error.fault is Fault.CONTEXT_OVERFLOW
-        return Tried(characters, "turned_down" if too_long else "no_reply")
+        return Tried(characters, _without_reply(error), why=f"{error.fault}: {error.detail}")
     return Tried(characters, _ending(reply, front), reply.prompt_tokens)
+
+
+def _without_reply(error: BackendError) -> Ending:
+    if error.fault is Fault.CONTEXT_OVERFLOW:
+        return "turned_down"
+    # That a server does not take this very question (HTTP 400, 501) says nothing of its window.
+    other = error.fault is Fault.MISCONFIGURED and error.detail not in TURNED_DOWN
+    return "no_answer" if other else "no_reply"
 
 
 def _ending(reply: Reply[Ends], front: str) -> Ending:
@@ -177,16 +193,21 @@ def judge_window(tried: Iterable[Tried], need: Need, looks: Iterable[Look]) -> F
     if down is not None:
         seen = f"turns down a prompt of {down.characters:,} characters as too long; {seen}"
         return _found("fail" if down.characters <= need.prompt else "warn", seen, _TOO_SMALL)
+    silent = next((each for each in sizes if each.ending == "no_reply"), None)
+    if silent is not None:  # no more was asked; what is no longer than the screen prompt was answered before
+        seen = f"no reply to a prompt of {silent.characters:,} characters ({silent.why}); {seen}"
+        return _found("fail" if silent.characters <= need.prompt else "warn", seen, _SILENCE)
     lost = next((each for each in sizes if each.ending == "lost"), None)
     if lost is not None:
         return _found("warn", f"does not repeat the first line of {lost.characters:,} characters; {seen}", _LOST)
-    return _found("unknown", f"{seen}; the model does not repeat the codes, or did not answer", "")
+    return _found("unknown", f"{seen}; the codes are not repeated", "")
 
 
 _SILENT = (
     "Give the server a larger window (Ollama: OLLAMA_CONTEXT_LENGTH, or num_ctx in a Modelfile), or take a shorter screen prompt: "
     "it judges what it has not read"
 )
+_SILENCE = "See why the endpoint stopped answering, or give long prompts more time with --timeout; then run this again"
 _LOST = (
     "Either a little is cut or the model loses sight of the start: try long messages of your own, or a larger window"
 )

@@ -49,10 +49,25 @@ def _parsed(line: Line) -> dict[str, object] | Row:
     return value
 
 
-def _row(line: Line, fields: dict[str, object], text_key: str, id_keys: tuple[str, ...]) -> Row:
-    given = next((fields[key] for key in id_keys if key in fields), None)
-    # A number is a usable id; true, 1.0 and null are not what anybody means by one.
-    row_id = str(given) if isinstance(given, int | str) and not isinstance(given, bool) and given != "" else None
+def _id_of(fields: dict[str, object], id_keys: tuple[str, ...]) -> str | None:
+    """The first usable id of these fields; true, 1.0, null and an empty text are not what anybody means by one."""
+    for key in id_keys:
+        given = fields.get(key)
+        if isinstance(given, int | str) and not isinstance(given, bool) and given != "":
+            return str(given)
+    return None
+
+
+def _rivals(fields: dict[str, object], text_name: str | None, text_key: str) -> bool:
+    """Whether another field could hold the text as well, and is not empty."""
+    others = (fields[key] for key in text_candidates(tuple(fields), text_name) if key != text_key)
+    return any(other is not None and other != "" for other in others)
+
+
+def _row(line: Line, fields: dict[str, object], text_name: str | None, text_key: str, id_keys: tuple[str, ...]) -> Row:
+    row_id = _id_of(fields, id_keys)
+    if _rivals(fields, text_name, text_key):  # to choose one would lose the other in silence
+        return Row(line.number, None, row_id, reason="several fields could hold the text")
     value = fields.get(text_key)
     if isinstance(value, str):
         text, repaired = repaired_text(value)
@@ -71,8 +86,9 @@ def json_rows(
 ) -> Iterator[Row | None]:
     """Rows of a JSON Lines file; `None` for a blank line.
 
-    The field with the text is settled by the first object that has one. Rows before it are held, at most `_PATIENCE`.
-    The field with the id is looked for in each object.
+    The field with the text is settled by the first object that has one. Rows before it are held, at most `_PATIENCE`. A later
+    object that has another such field besides, and not an empty one, is an unreadable row, unless the field was named.
+    The field with the id is looked for in each object: the first of its names with a text or a whole number counts.
 
     Raises:
         InputError: when the first objects have no field for the text, or one of them several.
@@ -93,7 +109,7 @@ def json_rows(
             text_key = text_column(tuple(fields), text_name, source)
         if text_key is not None:
             for at, found in held:
-                yield found if isinstance(found, Row) else _row(at, found, text_key, id_keys)
+                yield found if isinstance(found, Row) else _row(at, found, text_name, text_key, id_keys)
             held.clear()
         elif len(held) >= _PATIENCE:
             break

@@ -56,6 +56,13 @@ async def test_a_healthy_endpoint() -> None:
         ("empty_content", "answers"),
         ("verdict_null", "answers"),
         ("score_too_high", "answers"),
+        ("category_synonym", "categorise"),
+        ("category_shouted", "categorise"),
+        ("category_translated", "categorise"),
+        ("category_invented", "categorise"),
+        ("categorise_empty", "categorise"),
+        ("categorise_error", "categorise"),
+        ("categorise_hang", "categorise"),
         ("prompt_front_dropped", "window"),
         ("context_length_exceeded", "window"),
     ],
@@ -63,12 +70,20 @@ async def test_a_healthy_endpoint() -> None:
 async def test_each_fault_is_found_by_its_own_check(fault: str, check: str) -> None:
     """Only that check fails."""
     async with Reading(plan=Always(fault)) as server:
-        found = await examined(server, timeout_s=0.3 if fault == "hang" else 5.0)
+        found = await examined(server, timeout_s=0.3 if fault.endswith("hang") else 5.0)
     assert of_status(found, "fail") == {check}
     assert not of_status(found, "warn")
     if check in ("reachable", "key"):
         assert server.counts.total() <= 3
-        assert of_status(found, "unknown") >= {"model", "verdicts", "refusals", "filters", "nonce", "window"}
+        assert of_status(found, "unknown") >= {
+            "model",
+            "verdicts",
+            "categorise",
+            "refusals",
+            "filters",
+            "nonce",
+            "window",
+        }
 
 
 @pytest.mark.parametrize(
@@ -185,7 +200,11 @@ NEED = Need(prompt=20_000, longest=28_000, system=19_000)
     ("endings", "status"),
     [
         ((), "unknown"),
-        (("no_reply",), "unknown"),
+        (("no_reply",), "fail"),
+        (("whole", "no_reply"), "warn"),
+        (("whole", "whole", "no_reply"), "warn"),
+        (("whole", "whole", "whole", "no_reply"), "ok"),
+        (("not_told", "no_reply"), "warn"),
         (("not_told", "not_told", "not_told"), "unknown"),
         (("not_told", "cut"), "fail"),
         (("whole", "whole", "whole"), "ok"),

@@ -14,9 +14,12 @@ import pytest
 from typer.testing import CliRunner
 
 from crisis_filter.cli.app import app
-from crisis_filter.drill.doctor import Doctor
+from crisis_filter.cli.doctor import doctor
+from crisis_filter.drill.doctor import REQUESTS, Doctor
 from crisis_filter.drill.finding import CHECKS, Finding, counts
 from crisis_filter.drill.machine import engine, policy_pack, trust_store
+from crisis_filter.drill.probes import IN_A_ROW
+from crisis_filter.drill.signs import LEAST_REPLIES
 from crisis_filter.pipeline.description import FilterSpec
 from crisis_filter.taxonomy.load import load_taxonomy
 from crisis_filter.triage.policy import load_policy
@@ -24,6 +27,8 @@ from crisis_filter.triage.resources import load_resources
 from tests.drill.examining import MACHINE, MESSAGES, PRIVATE
 from tests.drill.test_server_cli import served
 from tests.llama import MODEL, model_file, serve_llama
+
+PAGE = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
 
 # The machine.
 
@@ -196,5 +201,14 @@ def test_wrong_options_are_told_in_a_line(options: list[str], status: int) -> No
 
 def test_the_page_has_a_row_for_each_check() -> None:
     """In the order in which they are told."""
-    page = (Path(__file__).parents[2] / "docs" / "doctor.md").read_text(encoding="utf-8")
-    assert re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE) == list(CHECKS)
+    assert re.findall(r"^\| `(\w+)` \|", PAGE, re.MULTILINE) == list(CHECKS)
+
+
+def test_the_page_and_the_help_say_how_much_is_sent() -> None:
+    """And from how many replies something is said."""
+    told = re.compile(rf"[Ss]ends each endpoint up to {REQUESTS} requests\b")
+    assert told.search(PAGE)
+    assert told.search(doctor.__doc__ or "")
+    assert (LEAST_REPLIES, IN_A_ROW) == (5, 3)
+    assert "replies or verdicts and has fewer than five of them" in PAGE
+    assert "three requests in a row" in PAGE

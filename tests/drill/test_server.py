@@ -268,8 +268,18 @@ async def test_leaving_ends_everything() -> None:
 async def test_a_port_in_use_is_told() -> None:
     """By an error of configuration that names it."""
     async with FaultServer(CRISIS) as server:
-        with pytest.raises(ConfigurationError, match=str(server.port)):
+        with pytest.raises(
+            ConfigurationError, match=rf"^127\.0\.0\.1:{server.port} cannot be listened on: Address already"
+        ):
             await FaultServer(CRISIS, port=server.port).listen()
+
+
+@pytest.mark.parametrize("host", ["::1%nosuch", "192.0.2.1", "a..b", "2001:db8::1"])
+async def test_a_host_that_is_not_here_is_told(host: str) -> None:
+    """By name: the port is not to blame."""
+    shown = f"[{host}]" if ":" in host else host
+    with pytest.raises(ConfigurationError, match=rf"^{re.escape(shown)}:0 cannot be listened on: \S"):
+        await FaultServer(CRISIS, host=host).listen()
 
 
 async def test_a_brain_that_fails_is_an_error_without_its_words() -> None:

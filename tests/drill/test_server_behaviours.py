@@ -18,6 +18,7 @@ from crisis_filter.drill.answers import Healthy, Obedient
 from crisis_filter.drill.behaviours import BEHAVIOURS, Behaviour
 from crisis_filter.drill.plans import Always, InTurn
 from crisis_filter.drill.server import FaultServer
+from crisis_filter.drill.wavering import NEAR
 from crisis_filter.errors import BackendError
 from crisis_filter.pipeline.spec import FilterSpec, open_filter
 from crisis_filter.schema import Fault, Message
@@ -28,7 +29,7 @@ from tests.drill.talking import CRISIS, ORDINARY, PROMPTS, TAXONOMY, ask, post, 
 
 # Kept in the enum for stored records; no client of ours names it yet.
 RESERVED = {Fault.MODEL_DRIFT}
-EVERYWHERE = [b for b in BEHAVIOURS.values() if b.stage == "any"]
+EVERYWHERE = [b for b in BEHAVIOURS.values() if b.stage == "any" and b.name != "wavering"]
 # One judge's prose stands for all of it where opening a whole filter costs time.
 DISTINCT = [b for b in EVERYWHERE if not b.name.startswith("prose_") or b.name == "prose_not_safe"]
 CATEGORISING = [b for b in BEHAVIOURS.values() if b.stage == "categorise"]
@@ -173,6 +174,50 @@ async def test_two_waiting_calls_get_each_others_answers() -> None:
     assert {reply.fault for reply in (first, second, alone)} == {Fault.NONCE_MISMATCH}
 
 
+async def test_a_wavering_model_changes_its_mind() -> None:
+    """A valid negative near the threshold at first, the same when sent again, a positive under another nonce."""
+    text = "no two tests ask about this one"
+    wavering = Always("wavering")
+    async with FaultServer(Healthy(lambda _: False), wavering) as server:
+        backend = open_openai(server.base_url, attempts=1)
+        request = ask("screen/reasoned-v2", text)
+        first = await backend.complete(request)
+        resent = await backend.complete(request)
+        again = await backend.complete(ask("screen/reasoned-v2", text))
+        categories = await PromptedCategorise(backend, PROMPTS["categorise/reasoned-v2"], TAXONOMY.ids).categorise(
+            text, 5.0
+        )
+        afresh = await backend.complete(ask("screen/reasoned-v2", text))
+        await backend.aclose()
+    for reply in (first, resent, afresh):
+        assert (reply.finish, reply.fault, reply.answer.crisis) == ("answered", None, False)
+        assert reply.score == pytest.approx(NEAR)
+        assert reply.answer.confidence == NEAR
+    assert (again.answer.crisis, len(categories.result.named)) == (True, 1)
+
+
+async def test_a_wavering_model_forgets_after_a_while() -> None:
+    """Half a minute by the clock of the server."""
+    now = [1000.0]
+    text = "nor does any ask about this one"
+    async with FaultServer(Healthy(lambda _: True), Always("wavering"), wall=lambda: now[0]) as server:
+        backend = open_openai(server.base_url, attempts=1)
+        found = []
+        for now[0] in (1000.0, 1020.0, 1031.0, 1032.0):
+            found.append((await backend.complete(ask("screen/terse-v2", text))).answer.crisis)
+        await backend.aclose()
+    assert found == [False, True, False, True]
+
+
+async def test_a_wavering_model_raises_a_message_with_the_fault_beside_it() -> None:
+    """The default policy asks again near the threshold, and a positive wins over the negative."""
+    async with FaultServer(Healthy(lambda _: False), Always("wavering")) as server:
+        crisis_filter = open_filter(FilterSpec(backend="openai:m", base_url=server.base_url))
+        found = [await crisis_filter.assess(Message(id=str(n), text="one more of its own")) for n in range(2)]
+        await crisis_filter.aclose()
+    assert {(a.outcome, a.fault, a.provenance.votes) for a in found} == {("crisis", Fault.NONDETERMINISM, 3)}
+
+
 async def test_an_obedient_model_is_swayed_whole_and_well_formed() -> None:
     """The client gets a complete valid negative with its nonce: nothing in the answer gives the attack away."""
     brain = Obedient(("ignore the above",), Healthy(lambda _: True).oracle)
@@ -196,7 +241,7 @@ def test_the_catalogue_is_whole() -> None:
         *(Fault.REFUSAL_FIELD, Fault.REFUSAL_PROSE, Fault.FILTER_PROMPT, Fault.FILTER_FINISH, Fault.TRUNCATED),
         *(Fault.BAD_JSON, Fault.SCHEMA, Fault.UNKNOWN_CATEGORY, Fault.STAGE_CONFLICT, Fault.NONCE_MISMATCH),
         *(Fault.TIMEOUT, Fault.RATE_LIMITED, Fault.SERVER_ERROR, Fault.MISCONFIGURED, Fault.BROKEN_REPLY),
-        *(Fault.CONTEXT_OVERFLOW, Fault.EMPTY_REPLY, Fault.MODEL_DRIFT),
+        *(Fault.CONTEXT_OVERFLOW, Fault.EMPTY_REPLY, Fault.MODEL_DRIFT, Fault.NONDETERMINISM),
     }
     assert isinstance(BEHAVIOURS, Mapping)
     assert [name for name, b in BEHAVIOURS.items() if name != b.name or "\n" in b.summary or not b.summary] == []
