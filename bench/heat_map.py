@@ -1,7 +1,6 @@
 """Draw docs/drill.svg: how crisis messages ended under each kind of fault, with the filter and with other guardrails.
 
-    crisis-filter drill --per-fault 220 --json > bench/results/drill.jsonl
-    crisis-filter drill --per-fault 220 --backend openai:MODEL --fallback none --json > bench/results/drill-alone.jsonl
+    crisis-filter drill --per-fault 200 --json > bench/results/drill.jsonl
     python -m bench.fail_safe --json > bench/results/fail_safe.json
     python -m bench.heat_map
 
@@ -39,8 +38,8 @@ KINDS: Mapping[str, frozenset[str]] = {
 ATTACKS = "attack on the model in the message"
 CHAIN, ALONE = "crisis-filter: two endpoints, then the engine", "one endpoint"
 PEERS = {
-    "nemo content safety": ("NeMo Guardrails", "content safety, JSON"),
-    "nemo content safety (text)": ("NeMo Guardrails", "content safety, words"),
+    "nemo content safety": ("NeMo Guardrails", "safety, JSON"),
+    "nemo content safety (text)": ("NeMo Guardrails", "safety, words"),
     "nemo self check": ("NeMo Guardrails", "self check"),
     "nope": ("NOPE", "crisis screen"),
 }
@@ -109,24 +108,24 @@ def _cell(x: int, y: int, cell: Cell | None, colour: str) -> Iterator[str]:
     )
 
 
-def draw(drill: Mapping[str, Any], alone: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
+def draw(drill: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
     """The picture as SVG."""
     rows = [*KINDS, ATTACKS]
-    mine, mine_alone = ours(drill), ours(alone)
+    mine, alone = ours(drill), theirs(peers, "crisis-filter, judge alone")
     tools = {tool: theirs(peers, tool) for tool in PEERS}
     columns: list[tuple[str, str, str, Callable[[str], Cell | None]]] = [
         (CHAIN, "crisis", GOOD, lambda kind: mine[kind]["crisis"] if kind in mine else None),
         (CHAIN, "to a person", PERSON, lambda kind: mine[kind]["undetermined"] if kind in mine else None),
         (CHAIN, "let through", BAD, lambda kind: mine[kind]["not_crisis"] if kind in mine else None),
-        (ALONE, "let through", BAD, lambda kind: mine_alone[kind]["not_crisis"] if kind in mine_alone else None),
+        (ALONE, "let through", BAD, alone.get),
         *((*PEERS[t], BAD, lambda kind, t=t: tools[t].get(kind)) for t in tools),
     ]
-    width, height = _LEFT + _CELL * len(columns) + 32, _TOP + _ROW * len(rows) + 60
+    width, height = _LEFT + _CELL * len(columns) + 32, _TOP + _ROW * len(rows) + 68
     out = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}" width="{width}" height="{height}" role="img" '
         'aria-labelledby="t d">',
         '<title id="t">Crisis messages under each kind of fault</title>',
-        f'<desc id="d">{escape(_sentence(drill, alone, peers))}</desc>',
+        f'<desc id="d">{escape(_sentence(drill, peers))}</desc>',
         "<style>text{font:12px system-ui,sans-serif;fill:#1b1f24}.n{text-anchor:middle;font-size:11.5px}.light{fill:#fff}"
         f".dim{{fill:#5f6670}}.box{{stroke:#d7dbe0;stroke-width:1}}.h{{text-anchor:middle;font-weight:600}}.s{{text-anchor:middle;font-size:10.5px}}"
         f".f{{fill:{NOTHING};font-size:10.5px;fill:#5f6670}}</style>",
@@ -144,14 +143,14 @@ def draw(drill: Mapping[str, Any], alone: Mapping[str, Any], peers: Mapping[str,
         out.append(f'<text x="{_LEFT - 10}" y="{y + 17}" text-anchor="end">{escape(kind)}</text>')
         for place, (_, _, colour, get) in enumerate(columns):
             out.extend(_cell(_x(place), y, get(kind), colour))
-    below = _TOP + _ROW * len(rows) + 24
-    out.append(
-        f'<text x="16" y="{below}" class="f">Other tools: crisis messages let through as harmless. What they do not let through they block '
-        "or end in an error. A dash: the tool cannot meet it, or it was not tried.</text>"
+    notes = (
+        "Where no endpoint answers, the embedded engine raises most of these clear messages by itself; one endpoint has nobody behind it.",
+        "What other tools do not let through they block, or end in an error. A dash: not tried. The faults were chosen by us: counts, no rates.",
+        _sentence(drill, peers),
     )
-    out.append(
-        f'<text x="16" y="{below + 17}" class="f">{escape(_sentence(drill, alone, peers))} The faults were chosen by us: counts, no rates of the field.</text>'
-    )
+    for number, note in enumerate(notes):
+        y = _TOP + _ROW * len(rows) + 22 + 16 * number
+        out.append(f'<text x="16" y="{y}" class="f">{escape(note)}</text>')
     return "\n".join([*out, "</svg>"]) + "\n"
 
 
@@ -160,19 +159,19 @@ def _x(number: int) -> int:
     return _LEFT + _CELL * number + (16 if number >= _OURS else 0)
 
 
-def _sentence(drill: Mapping[str, Any], alone: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
+def _sentence(drill: Mapping[str, Any], peers: Mapping[str, Any]) -> str:
     tools = peers["tools"]
     nemo, nope = tools["nemo self check"]["version"], tools["nope"]["version"]
     return (
-        f"Drills of {drill['cases']:,} and {alone['cases']:,} cases, {drill['silent_negatives']} and {alone['silent_negatives']} crises "
-        f"let through in silence; NeMo Guardrails {nemo}, NOPE {nope}."
+        f"A drill of {drill['cases']:,} cases, {drill['silent_negatives']} crises let through in silence, for the first three columns; the "
+        f"others under bench.fail_safe, NeMo Guardrails {nemo}, NOPE {nope}."
     )
 
 
 def main() -> None:
     """Read the stored results and write the picture."""
     peers = json.loads((RESULTS / "fail_safe.json").read_text(encoding="utf-8"))
-    (ROOT / "docs/drill.svg").write_text(draw(_drill("drill"), _drill("drill-alone"), peers), encoding="utf-8")
+    (ROOT / "docs/drill.svg").write_text(draw(_drill("drill"), peers), encoding="utf-8")
 
 
 def _drill(name: str) -> dict[str, Any]:

@@ -13,7 +13,9 @@ import regex
 
 # Sorting long runs of marks takes quadratic time in NFKD, and no written language needs more than a few.
 _STACKED = regex.compile(r"(\p{M}{3})\p{M}+")
-_HIDDEN = regex.compile(r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|[\u2800\ufeff\ufff9-\ufffb]")
+_HIDDEN = regex.compile(
+    r"[\p{Default_Ignorable_Code_Point}\p{Bidi_Control}]|(?![\t\n\r])\p{Cc}|[\u2800\ufeff\ufff9-\ufffb]"
+)
 _MARK = regex.compile(r"\p{Mn}+")
 _TAGS = {0xE0000 + code: chr(code) for code in range(0x20, 0x7F)}
 # One code point of eighteen letters, and one of eight: a megabyte of them would become many.
