@@ -16,12 +16,12 @@ class Rating(Record):
     """What one rater said of one message."""
 
     rater: str
-    crisis: bool
+    crisis: bool = Field(strict=True)
     categories: tuple[str, ...] = ()
     severity: Severity | None = None
     subject: Subject | None = None
     timeframe: Timeframe | None = None
-    sure: bool = True
+    sure: bool = Field(default=True, strict=True)
     """Whether the rater thought that careful colleagues would agree on crisis or not."""
 
 
@@ -30,7 +30,7 @@ class Labelled(Record):
 
     id: str = Field(min_length=1)
     text: str = Field(min_length=1, repr=False)
-    crisis: bool
+    crisis: bool = Field(strict=True)
     """Whether anybody in the message is in crisis."""
     categories: tuple[str, ...]
     """Category ids; empty exactly when `crisis` is false."""
@@ -48,11 +48,11 @@ class Labelled(Record):
     """What the author was asked for: a category, `mixed`, a topic, or a kind of near miss."""
     directness: Literal["direct", "ambiguous"] | None = None
     """Whether a crisis is said or has to be inferred."""
-    masked: bool = False
+    masked: bool = Field(default=False, strict=True)
     """Whether slang, code words or odd spelling stand for the alarming thing."""
     language: str = "en"
     """BCP 47 tag."""
-    mechanics: bool | None = None
+    mechanics: bool | None = Field(default=None, strict=True)
     """Whether every rater saw an error of spelling, grammar, punctuation or capitals; `None` where nobody was asked."""
     ratings: tuple[Rating, ...] = ()
     """By raters who knew neither the author's intention nor one another's."""

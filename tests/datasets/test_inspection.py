@@ -165,3 +165,12 @@ def test_the_command(tmp_path):
     assert odd.exit_code == 5
     for one in (CRISIS, PLAIN):
         assert one["text"] not in clean.output + as_json.output
+
+
+@pytest.mark.parametrize("label", ["false", "no", "0", 0, 0.0, None])
+def test_no_word_or_number_is_read_as_a_label(tmp_path, label):
+    """Only true and false are; anything else must not become "not crisis"."""
+    file = tmp_path / "mine.jsonl"
+    file.write_text(json.dumps(PLAIN | {"crisis": label}) + "\n", encoding="utf-8")
+    with pytest.raises(AssetError, match="line 1"):
+        inspect(file)
