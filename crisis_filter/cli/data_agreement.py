@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict, dataclass
 from itertools import combinations
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -14,8 +14,7 @@ from crisis_filter.cli.options import AsJson
 from crisis_filter.cli.show import plain, stdout_console
 from crisis_filter.cli.trouble import putting_out, say, told
 from crisis_filter.cli.wording import counted
-from crisis_filter.errors import InputError
-from crisis_filter.schema import Severity, Subject, Timeframe
+from crisis_filter.datasets.ratings import CLOSED, OWN, RatingLine, by_item, read_ratings, refuse_too_few
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -29,12 +28,6 @@ if TYPE_CHECKING:
 
 _INPUT, _FIGURES = "Input", "Figures"
 _TAXONOMY = "clinical-v1"
-_CLOSED: dict[str, tuple[str, ...]] = {
-    "severity": get_args(Severity),
-    "subject": get_args(Subject),
-    "timeframe": get_args(Timeframe),
-}
-_OWN = ("id", "rater", "crisis", "categories")
 _WIDE = 132
 _FEW_CLUSTERS = 20
 _NOTE = (
@@ -42,19 +35,6 @@ _NOTE = (
     "those with two ratings or more. kappa, alpha, AC1: 1 is perfect, 0 is chance. Intervals of level {level}: Wilson for same, "
     "else bootstrap. Agreement does not say who is right."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class _Rating:
-    """What one rater said of one item."""
-
-    id: str
-    rater: str
-    crisis: bool | None
-    categories: frozenset[str] | None
-    fields: Mapping[str, str | int | bool | None]
-    cluster: str | int | bool | None
-    place: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,10 +106,10 @@ def data_agreement(
         from crisis_filter.taxonomy.load import load_taxonomy
 
         categories = tuple(each.id for each in load_taxonomy(taxonomy).categories)
-        extra = tuple(dict.fromkeys(name for name in field or () if name not in (*_OWN, *_CLOSED)))
-        found = _by_item([one for path in files for one in _read(path, categories, extra, cluster)])
+        extra = tuple(dict.fromkeys(name for name in field or () if name not in (*OWN, *CLOSED)))
+        found = by_item([one for path in files for one in read_ratings(path, categories, extra, cluster)])
         raters = tuple(dict.fromkeys(one.rater for item in found.values() for one in item.values()))
-        _refuse_too_few(found, raters, extra)
+        refuse_too_few(found, raters, extra)
         how = _resampling(found, cluster, seed)
         answers = [
             _answer(one, tuple(found), raters, level, how) for one in _questions(found, raters, categories, extra)
@@ -148,126 +128,7 @@ def data_agreement(
         _warn(answers, clusters)
 
 
-def _read(path: Path, categories: tuple[str, ...], extra: tuple[str, ...], cluster: str | None) -> Iterator[_Rating]:
-    """The ratings of a file.
-
-    Raises:
-        InputError: naming file and line, never a value: it may hold a message.
-    """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: cannot be read as UTF-8 text ({type(error).__name__}). Name a JSON Lines file"
-        ) from None
-    for number, line in enumerate(content.split("\n"), start=1):
-        if line.strip():
-            try:
-                yield _rating(_object(line), categories, extra, cluster, f"{path}: line {number}")
-            except ValueError as error:
-                raise InputError(f"{path}: line {number}: {error}") from None
-
-
-def _object(line: str) -> dict[str, object]:
-    """The object on a line."""
-
-    def once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-        if len(dict(pairs)) != len(pairs):
-            raise KeyError
-        return dict(pairs)
-
-    try:
-        value = json.loads(line, object_pairs_hook=once)
-    except KeyError:
-        raise ValueError("a field occurs twice; keep one of them") from None
-    except (ValueError, RecursionError):
-        raise ValueError("not valid JSON; write one object a line") from None
-    if not isinstance(value, dict):
-        raise ValueError("not a JSON object; write one object a line")  # noqa: TRY004  # told as one kind of trouble
-    return value
-
-
-def _rating(
-    row: dict[str, object], categories: tuple[str, ...], extra: tuple[str, ...], cluster: str | None, place: str
-) -> _Rating:
-    """The rating in an object.
-
-    Raises:
-        ValueError: what is wrong and what to do.
-    """
-    crisis, named = row.get("crisis"), row.get("categories")
-    if "crisis" not in row or not (crisis is None or isinstance(crisis, bool)):
-        raise ValueError("'crisis' must be true or false, or null where the rater gave no answer")
-    if named is None and crisis is False:
-        named = []
-    if not (named is None or isinstance(named, list)):
-        raise ValueError("'categories' must be a list of ids, or null where the rater gave no answer")
-    if not all(isinstance(each, str) and each in categories for each in named or ()):
-        raise ValueError(f"unknown category; there are {', '.join(categories)}. Mend it, or choose another --taxonomy")
-    if crisis is False and named:
-        raise ValueError("'crisis' is false, yet categories are named; mend one of them")
-    for name, words in _CLOSED.items():
-        if not (row.get(name) is None or row[name] in words):
-            raise ValueError(f"'{name}' must be one of {', '.join(words)}, or null")
-    return _Rating(
-        id=str(_plain_value(row, "id", needed=True)),
-        rater=str(_plain_value(row, "rater", needed=True)),
-        crisis=crisis,
-        categories=None if named is None else frozenset(map(str, named)),
-        fields={name: _plain_value(row, name) for name in (*_CLOSED, *extra)},
-        cluster=_plain_value(row, cluster, needed=True) if cluster is not None else None,
-        place=place,
-    )
-
-
-def _plain_value(row: dict[str, object], name: str, *, needed: bool = False) -> str | int | bool | None:
-    """A field that holds one word, whole number, true or false."""
-    value = row.get(name)
-    if needed and (value in (None, "") or isinstance(value, bool)):
-        raise ValueError(f"'{name}' is missing; every line needs one")
-    if not (value is None or isinstance(value, str | int)):
-        raise ValueError(f"'{name}' must be a word, a whole number, true, false or null")
-    return value
-
-
-def _by_item(ratings: Sequence[_Rating]) -> dict[str, dict[str, _Rating]]:
-    """For each id, in order, what each rater said.
-
-    Raises:
-        InputError: a rater has rated an item twice, or an item belongs to two clusters.
-    """
-    found: dict[str, dict[str, _Rating]] = {}
-    for one in ratings:
-        item = found.setdefault(one.id, {})
-        if one.rater in item:
-            raise InputError(
-                f"{one.place}: this rater has rated this id before ({item[one.rater].place}). "
-                "Keep one of the two, or name the raters apart"
-            )
-        if item and (first := next(iter(item.values()))).cluster != one.cluster:
-            raise InputError(f"{one.place}: the cluster of this id is not that of {first.place}. Mend one of them")
-        item[one.rater] = one
-    return found
-
-
-def _refuse_too_few(
-    found: Mapping[str, Mapping[str, _Rating]], raters: tuple[str, ...], extra: tuple[str, ...]
-) -> None:
-    """Refuse what nothing can be said of.
-
-    Raises:
-        InputError: fewer than two raters, no item that two have rated, or a field that no line has.
-    """
-    if len(raters) < 2:
-        raise InputError("fewer than two raters (field 'rater') in all files together. Add the ratings of another")
-    if all(len(item) < 2 for item in found.values()):
-        raise InputError("no id is rated by two raters. Use the same ids for the same messages in all files")
-    for name in extra:
-        if all(one.fields[name] is None for item in found.values() for one in item.values()):
-            raise InputError(f"no line has the field {name!r}. Mend the name after --field")
-
-
-def _resampling(found: Mapping[str, Mapping[str, _Rating]], cluster: str | None, seed: int) -> Resampling:
+def _resampling(found: Mapping[str, Mapping[str, RatingLine]], cluster: str | None, seed: int) -> Resampling:
     import numpy as np
 
     from crisis_filter.stats.resampling import Resampling
@@ -277,7 +138,7 @@ def _resampling(found: Mapping[str, Mapping[str, _Rating]], cluster: str | None,
 
 
 def _questions(
-    found: Mapping[str, Mapping[str, _Rating]],
+    found: Mapping[str, Mapping[str, RatingLine]],
     raters: tuple[str, ...],
     categories: tuple[str, ...],
     extra: tuple[str, ...],
@@ -292,10 +153,10 @@ def _questions(
     named = [[one.categories if one else None for one in row] for row in table]
     for name, ratings in binary_questions(named, categories).items():
         yield _Question(name, "category", yes_no, tuple(ratings))
-    for name in (*_CLOSED, *extra):
+    for name in (*CLOSED, *extra):
         values = tuple(tuple(one.fields[name] if one else None for one in row) for row in table)
         if any(value is not None for row in values for value in row):
-            yield _Question(name, "field", _CLOSED.get(name), values)
+            yield _Question(name, "field", CLOSED.get(name), values)
 
 
 def _answer(

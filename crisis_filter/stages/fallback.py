@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 from crisis_filter.schema import UNSPECIFIED, Failure, PromptRef, ScreenVerdict
 from crisis_filter.stages.base import Categories, Categoriser, Cost, Named, Screened, Screener, Sorted
 
-_ResultT = TypeVar("_ResultT")
+_GivenT = TypeVar("_GivenT", Screened, Sorted)
 
 # The engine takes ten milliseconds for a short text and up to two seconds for a whole piece, and shares its threads with other
 # messages. So a long text leaves it more of the time.
@@ -27,13 +27,24 @@ def _first_share(deadline_s: float, text: str) -> float:
     return deadline_s - min(_RESERVE_S + _RESERVE_A_CHARACTER_S * len(text), share * deadline_s)
 
 
-async def _or_nothing(work: Awaitable[_ResultT], end: float) -> _ResultT | None:
-    """What the engine says by a time on the loop's clock; its own trouble must not hide what the model's was."""
+async def _in_turn(
+    first: Callable[[str, float], Awaitable[_GivenT]],
+    engine: Callable[[str, float], Awaitable[_GivenT]],
+    text: str,
+    deadline_s: float,
+) -> tuple[_GivenT, _GivenT | None]:
+    """What the language model says, and where that is a failure what the engine says, if it answers in time."""
+    end = asyncio.get_running_loop().time() + deadline_s
+    asked_s = _first_share(deadline_s, text)
+    given = await first(text, asked_s)
+    if not isinstance(given.result, Failure):
+        return given, None
     try:
         async with asyncio.timeout_at(end):
-            return await work
-    except Exception:  # noqa: BLE001  # TimeoutError among them; the model's failure stands
-        return None
+            second = await engine(text, deadline_s - asked_s)
+    except Exception:  # noqa: BLE001  # TimeoutError among them; its own trouble must not hide what the model's was
+        return given, None
+    return given, second
 
 
 class FallbackScreen:
@@ -60,18 +71,14 @@ class FallbackScreen:
 
     async def screen(self, text: str, deadline_s: float) -> Screened:
         """Judge one text; the engine's time is kept free of the language model's."""
-        end = asyncio.get_running_loop().time() + deadline_s
-        asked_s = _first_share(deadline_s, text)
-        screened = await self._first.screen(text, asked_s)
+        screened, second = await _in_turn(self._first.screen, self._engine.screen, text, deadline_s)
         failure = screened.result
         if isinstance(failure, ScreenVerdict):
             return screened
-        engine = await _or_nothing(self._engine.screen(text, deadline_s - asked_s), end)
-        second = engine.result if engine is not None else None
         cost = screened.cost + Cost(degraded=True)
-        if second is None or isinstance(second, Failure):
+        if second is None or isinstance(second.result, Failure):
             return Screened(failure, cost)
-        weak = second.model_copy(update={"may_clear": False})
+        weak = second.result.model_copy(update={"may_clear": False})
         if not weak.crisis:
             return Screened(failure, cost, second=weak)
         raised = weak.model_copy(update={"fault": failure.fault})
@@ -101,15 +108,9 @@ class FallbackCategorise:
 
     async def categorise(self, text: str, deadline_s: float) -> Sorted:
         """Name the categories of one text."""
-        end = asyncio.get_running_loop().time() + deadline_s
-        asked_s = _first_share(deadline_s, text)
-        given = await self._first.categorise(text, asked_s)
-        if isinstance(given.result, Categories):
+        given, second = await _in_turn(self._first.categorise, self._engine.categorise, text, deadline_s)
+        if isinstance(given.result, Categories) or second is None or isinstance(second.result, Failure):
             return given
-        engine = await _or_nothing(self._engine.categorise(text, deadline_s - asked_s), end)
-        second = engine.result if engine is not None else None
-        if second is None or isinstance(second, Failure):
-            return given
-        named = (*second.named, Named(category=UNSPECIFIED))
+        named = (*second.result.named, Named(category=UNSPECIFIED))
         cost = given.cost + Cost(degraded=True, links=(self._name,))
         return Sorted(Categories(named=named, fault=given.result.fault), cost)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
-from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -14,39 +12,11 @@ from crisis_filter.cli.app import app
 from crisis_filter.datasets.inspection import inspect
 from crisis_filter.datasets.near import near_copies
 from crisis_filter.datasets.private import private_data
-from crisis_filter.datasets.reading import describe, read_rows
-from crisis_filter.datasets.records import Manifest
+from crisis_filter.datasets.reading import read_rows
 from crisis_filter.datasets.similarity import fingerprint
 from crisis_filter.errors import AssetError
+from tests.datasets.making import folder, row
 from tests.strategies import CATEGORIES
-
-
-def row(number: int, text: str, *categories: str, **fields: Any) -> dict[str, Any]:
-    crisis = bool(categories)
-    return {
-        "id": f"t-{number}",
-        "text": text,
-        "crisis": crisis,
-        "categories": list(categories),
-        "severity": "mild" if crisis else None,
-        "subject": "self" if crisis else None,
-        "timeframe": "current" if crisis else None,
-        "author": "z",
-        **fields,
-    }
-
-
-def folder(path: Path, **splits: list[dict[str, Any]]) -> Path:
-    """A data set with a true manifest."""
-    parts = []
-    for name, rows in splits.items():
-        file = path / f"{name}.jsonl"
-        file.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
-        parts.append(describe(file, name.replace("_", "-"), read_rows(file)))  # type: ignore[arg-type]
-    manifest = Manifest(id="t", licence="Apache-2.0", labelled_by="nobody", parts=tuple(parts))
-    (path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
-    return path
-
 
 CRISIS = row(1, "i want to be dead tonight", "suicide", author="a")
 PLAIN = row(2, "can i move my appointment to friday", author="b")

@@ -12,28 +12,13 @@ from hypothesis import strategies as st
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.checks import check
-from crisis_filter.datasets.reading import describe, load, read_rows
-from crisis_filter.datasets.records import Manifest
+from crisis_filter.datasets.reading import load, read_rows
 from crisis_filter.datasets.similarity import fingerprint, shingles, similarity
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.load import load_taxonomy
+from tests.datasets.making import folder, row
 
 STARTER = find("data", "starter-v1")
-
-
-def _row(number: int, text: str, *categories: str) -> dict[str, Any]:
-    crisis = bool(categories)
-    return {
-        "id": f"t-{number}",
-        "text": text,
-        "crisis": crisis,
-        "categories": list(categories),
-        "severity": "mild" if crisis else None,
-        "subject": "self" if crisis else None,
-        "timeframe": "current" if crisis else None,
-        "kind": "direct" if crisis else "easy",
-        "author": "z",
-    }
 
 
 @pytest.fixture
@@ -41,14 +26,7 @@ def make(tmp_path: Path) -> Callable[..., Path]:
     """Writes a data set with a true manifest."""
 
     def _make(**splits: list[dict[str, Any]]) -> Path:
-        parts = []
-        for split, rows in splits.items():
-            path = tmp_path / f"{split}.jsonl"
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-            parts.append(describe(path, split, read_rows(path)))  # type: ignore[arg-type]
-        manifest = Manifest(id="t", licence="Apache-2.0", labelled_by="nobody", parts=tuple(parts))
-        (tmp_path / "manifest.json").write_text(manifest.model_dump_json(), encoding="utf-8")
-        return tmp_path
+        return folder(tmp_path, **splits)
 
     return _make
 
@@ -83,7 +61,7 @@ def test_an_altered_file_is_refused(tmp_path: Path) -> None:
 
 def test_counts_that_are_not_the_files_are_refused(make: Callable[..., Path]) -> None:
     """A manifest that miscounts is as wrong as one that misses a hash."""
-    folder = make(training=[_row(1, "one")])
+    folder = make(training=[row(1, "one")])
     path = folder / "manifest.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"rows":1', '"rows":2'), encoding="utf-8")
     with pytest.raises(AssetError, match="counts"):
@@ -93,20 +71,20 @@ def test_counts_that_are_not_the_files_are_refused(make: Callable[..., Path]) ->
 def test_a_split_that_does_not_exist_is_refused(make: Callable[..., Path]) -> None:
     """Asking for a split without files is an error, not an empty list."""
     with pytest.raises(AssetError, match="no split"):
-        load(make(training=[_row(1, "one")]), "test")
+        load(make(training=[row(1, "one")]), "test")
 
 
 @pytest.mark.parametrize(
     ("second", "what"),
     [
-        (_row(1, "something else entirely"), "id"),
-        (_row(2, "  Where IS my refill, please? "), "text"),
-        (_row(2, "where is my refill, pleasee?"), "near-copies"),
+        (row(1, "something else entirely"), "id"),
+        (row(2, "  Where IS my refill, please? "), "text"),
+        (row(2, "where is my refill, pleasee?"), "near-copies"),
     ],
 )
 def test_copies_between_splits_are_found(make: Callable[..., Path], second: dict[str, Any], what: str) -> None:
     """One id twice, one text twice (case and space aside) or a near-copy across splits is named by id, without text."""
-    folder = make(training=[_row(1, "where is my refill, please?")], test=[second])
+    folder = make(training=[row(1, "where is my refill, please?")], test=[second])
     with pytest.raises(AssetError, match=what) as caught:
         check(folder)
     assert "refill" not in str(caught.value)
@@ -125,7 +103,7 @@ def test_copies_between_splits_are_found(make: Callable[..., Path], second: dict
 def test_a_row_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[str, Any]) -> None:
     """Labels must agree with each other; the error names the line and never shows the text."""
     path = tmp_path / "x.jsonl"
-    good = _row(1, "private words", "abuse")
+    good = row(1, "private words", "abuse")
     path.write_text(json.dumps(good) + "\n" + json.dumps(good | change) + "\n", encoding="utf-8")
     with pytest.raises(AssetError, match="line 2") as caught:
         read_rows(path)
