@@ -42,7 +42,7 @@ TESTS: dict[str, tuple[tuple[str, ...], ...]] = {
     "crisis_filter/stages": (("tests/stages", "tests/test_records.py"), ("tests/pipeline/test_judge.py",)),
     "crisis_filter/backends/parse.py": (("tests/backends/test_parse.py",), ("tests/stages/test_prompted.py",)),
     "crisis_filter/backends/breaker.py": (("tests/backends/test_breaker.py",), ("tests/backends/test_chain_accounts.py",)),
-    "crisis_filter/backends/chain.py": (("tests/backends/test_chain_accounts.py",), ("tests/backends/test_chain.py",)),
+    "crisis_filter/backends/chain.py": (("tests/backends/test_chain_accounts.py", "tests/backends/test_chain_troubles.py"), ("tests/backends/test_chain.py",)),
     "crisis_filter/triage": (("tests/triage",),),
 }  # fmt: skip
 
