@@ -14,7 +14,7 @@ from crisis_filter.cli.options import AsJson
 from crisis_filter.cli.show import plain, stdout_console
 from crisis_filter.cli.trouble import putting_out, say, told
 from crisis_filter.cli.wording import counted
-from crisis_filter.datasets.ratings import CLOSED, OWN, RatingLine, by_item, read_ratings, refuse_too_few
+from crisis_filter.datasets.ratings import CLOSED, OWN, RatingLine, Wanted, by_item, read_ratings, refuse_too_few
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterator, Mapping, Sequence
@@ -62,17 +62,25 @@ class _Answer:
 
 
 def data_agreement(
-    files: Annotated[
+    paths: Annotated[
         list[Path],
         typer.Argument(
-            metavar="FILE...",
+            metavar="PATH...",
             show_default=False,
-            help="JSON Lines, one line for each rater and item, with id, rater, crisis and categories.",
+            help="JSON Lines, one line for each rater and item with id, rater, crisis and categories; or a data set whose rows carry "
+            "their ratings, as a file or as a folder with a manifest.",
         ),
     ],
     taxonomy: Annotated[
         str, typer.Option(help="Name or path of the taxonomy that raters chose from.", rich_help_panel=_INPUT)
     ] = _TAXONOMY,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Split of a folder to take; may be repeated. Unless given, every split that has ratings.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
     field: Annotated[
         list[str] | None,
         typer.Option(
@@ -107,7 +115,11 @@ def data_agreement(
 
         categories = tuple(each.id for each in load_taxonomy(taxonomy).categories)
         extra = tuple(dict.fromkeys(name for name in field or () if name not in (*OWN, *CLOSED)))
-        found = by_item([one for path in files for one in read_ratings(path, categories, extra, cluster)])
+        wanted = Wanted(categories, extra, cluster)
+        read = [read_ratings(path, wanted, tuple(dict.fromkeys(split or ()))) for path in paths]
+        found = by_item([line for one in read for line in one.lines])
+        splits = tuple(dict.fromkeys(name for one in read for name in one.splits))
+        unrated = sum(one.unrated for one in read)
         raters = tuple(dict.fromkeys(one.rater for item in found.values() for one in item.values()))
         refuse_too_few(found, raters, extra)
         how = _resampling(found, cluster, seed)
@@ -121,11 +133,20 @@ def data_agreement(
                     typer.echo(json.dumps(_record(one, list_ids=list_ids), allow_nan=False))
                 settings = {"taxonomy": taxonomy, "level": level, "resamples": how.resamples, "seed": seed}
                 once = sum(len(item) < 2 for item in found.values())
-                counts = {"raters": raters, "items": len(found), "rated_once": once, "clusters": clusters}
+                counts = {
+                    "raters": raters,
+                    "items": len(found),
+                    "rated_once": once,
+                    "unrated": unrated,
+                    "clusters": clusters,
+                    "splits": splits,
+                }
                 typer.echo(json.dumps({**counts, **settings}))
             else:
                 _show(answers, len(found), raters, stdout_console(), list_ids=list_ids)
-        _warn(answers, clusters)
+                if splits:
+                    typer.echo(f"Splits: {', '.join(splits)}.")
+        _warn(answers, clusters, unrated)
 
 
 def _resampling(found: Mapping[str, Mapping[str, RatingLine]], cluster: str | None, seed: int) -> Resampling:
@@ -250,8 +271,10 @@ def _with(estimate: float | None, span: Span | Interval | None, *, wide: bool = 
     return f"{estimate:.3f} ({around})" if wide else f"{estimate:.3f}\n{around}"
 
 
-def _warn(answers: Sequence[_Answer], clusters: int | None) -> None:
-    """Say what makes intervals doubtful."""
+def _warn(answers: Sequence[_Answer], clusters: int | None, unrated: int) -> None:
+    """Say what was left out, and what makes intervals doubtful."""
+    if unrated:
+        say(f"{counted(unrated, 'row')} without ratings left out")
     spans = [found.bootstrap for one in answers for found in (*(k for _, _, k in one.kappas), one.alpha, one.ac1)]
     doubtful = sum(span is not None and span.undefined > span.resamples / 100 for span in spans)
     if doubtful:

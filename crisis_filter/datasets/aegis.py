@@ -125,7 +125,7 @@ def _gold(entry: Entry, text: str, label: str) -> Gold:
         value = entry.fields.get(name)
         if value is not None and not isinstance(value, str):
             raise entry.wrong(name, f"holds {kind_of(value)} instead of a text or null")
-        labels[name] = value
+        labels[name] = None if value is None else entry.text(name)
     return Gold(
         id=entry.text("id") or entry.source,
         text=text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from crisis_filter.datasets.gold import Gold, unique
-from crisis_filter.datasets.objects import Entry, kind_of, read_objects
+from crisis_filter.datasets.objects import Entry, kind_of, named, read_objects
 from crisis_filter.errors import InputError
 from crisis_filter.schema import Record
 from crisis_filter.tables.delimited import delimited_rows
@@ -112,7 +113,7 @@ def _column(path: Path, name: str, delimiter: str) -> Iterator[Row]:
 
 def _record(path: Path, columns: Columns, cells: tuple[Row, ...]) -> Entry:
     entry = Entry(
-        str(path), "line", cells[0].line, {name: cell.text for name, cell in zip(columns.named, cells, strict=True)}
+        named(path), "line", cells[0].line, {name: cell.text for name, cell in zip(columns.named, cells, strict=True)}
     )
     for name, cell in zip(columns.named, cells, strict=True):
         if cell.reason:
@@ -160,6 +161,8 @@ def _label(entry: Entry, name: str) -> str:
     value = entry.value(name)
     if isinstance(value, bool):
         return str(value).lower()
+    if isinstance(value, float) and not math.isfinite(value):
+        raise entry.wrong(name, "holds a number that is too large", "mend the row")
     if isinstance(value, int | float):
         return str(int(value)) if value == int(value) else str(value)
     if value is None:

@@ -2,35 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
 from crisis_filter.datasets.features import Spread, has_emoji, has_textese, sentences, spread, vocabulary, words
-from crisis_filter.datasets.near import NEAR, near_copies
-from crisis_filter.datasets.private import private_data
+from crisis_filter.datasets.near import NEAR
+from crisis_filter.datasets.problems import Problem, problems, unlisted
 from crisis_filter.datasets.reading import load, read_manifest, read_rows
-from crisis_filter.datasets.records import Labelled, Split
-from crisis_filter.datasets.similarity import fingerprint
+from crisis_filter.datasets.records import Labelled
 from crisis_filter.errors import AssetError
 from crisis_filter.schema import Record
 
 __all__ = ["Half", "Inspection", "Problem", "SplitReport", "inspect"]
 
-# Rows that nothing is ever fitted to or chosen on.
-_KEPT_APART: tuple[Split, ...] = ("test", "test-hard", "multilingual", "validation", "development")
-
-
-class Problem(Record):
-    """Something wrong with a set, by ids."""
-
-    kind: Literal[
-        "same_id", "same_text", "near_copy", "near_copy_within", "author_in_two_splits", "private_data", "category"
-    ]
-    weight: Literal["error", "warning"]
-    detail: str
-    """Ids, splits and figures; never a text."""
+_SHARED_BY = 3
 
 
 class Half(Record):
@@ -70,6 +56,7 @@ class SplitReport(Record):
     unique_words: int
     total_words: int
     top_words: tuple[tuple[str, int], ...]
+    """The ten commonest with their counts, without those of fewer than three messages, which may tell who wrote them."""
     crises: Half
     others: Half
 
@@ -92,28 +79,32 @@ def inspect(path: Path, *, known: Sequence[str] | None = None, near: float = NEA
     """Look at a data set: a folder with a manifest, or one file of labelled messages in JSON Lines.
 
     Args:
-        path: the folder or the file.
+        path: the folder or the file; the split of a file is called as the file is, without its ending.
         known: ids of categories that may occur; `None` takes any.
         near: likeness, 0 to 100, from which two messages are near-copies.
 
     Raises:
         AssetError: a file is missing, malformed or not the one that the manifest describes; names file and line.
     """
+    found: dict[str, tuple[Labelled, ...]]
+    loose: tuple[Problem, ...] = ()
     if path.is_dir():
         manifest = read_manifest(path)
-        order = dict.fromkeys(part.split for part in manifest.parts)
-        rows = {split: load(path, split) for split in order}
+        found = {split: load(path, split) for split in dict.fromkeys(part.split for part in manifest.parts)}
         name, labelled_by = manifest.id, manifest.labelled_by
+        loose = tuple(unlisted(path, manifest))
+    elif not path.exists():
+        raise AssetError(f"{path}: there is no such file or folder")
     else:
-        rows = {"test": read_rows(path)}
+        found = {Path(path.name.removesuffix(".gz")).stem: read_rows(path)}
         name, labelled_by = path.name, "not said"
-    if not any(rows.values()):
+    if not found:
         raise AssetError(f"{path}: there are no messages")
     return Inspection(
         name=name,
         labelled_by=labelled_by,
-        splits=tuple(_split(split, found) for split, found in rows.items() if found),
-        problems=tuple(_problems(rows, known, near)),
+        splits=tuple(_split(split, rows) for split, rows in found.items()),
+        problems=(*loose, *problems(found, known, near)),
     )
 
 
@@ -121,6 +112,7 @@ def _split(split: str, rows: Sequence[Labelled]) -> SplitReport:
     texts = [row.text for row in rows]
     crises = [row for row in rows if row.crisis]
     said = vocabulary(texts)
+    messages = Counter(word for text in texts for word in set(words(text)))
     return SplitReport(
         split=split,
         rows=len(rows),
@@ -138,7 +130,7 @@ def _split(split: str, rows: Sequence[Labelled]) -> SplitReport:
         sentences=spread([sentences(text) for text in texts]),
         unique_words=said.unique,
         total_words=said.total,
-        top_words=said.top,
+        top_words=tuple((word, count) for word, count in said.top if messages[word] >= _SHARED_BY),
         crises=_half(crises),
         others=_half([row for row in rows if not row.crisis]),
     )
@@ -159,56 +151,3 @@ def _half(rows: Sequence[Labelled]) -> Half:
 
 def _counted(values: Iterator[str]) -> dict[str, int]:
     return dict(sorted(Counter(values).items(), key=lambda item: (-item[1], item[0])))
-
-
-def _problems(rows: Mapping[Split, Sequence[Labelled]], known: Sequence[str] | None, near: float) -> Iterator[Problem]:
-    every = [(split, row) for split, found in rows.items() for row in found]
-    yield from _same(every)
-    yield from _alike(every, near)
-    yield from _leaks(every)
-    for split, row in every:
-        for kind in private_data(row.text):
-            yield Problem(kind="private_data", weight="warning", detail=f"{row.id} ({split}): looks like {kind}")
-        odd = sorted(set(row.categories) - set(known)) if known is not None else []
-        if odd:
-            yield Problem(
-                kind="category", weight="error", detail=f"{row.id} ({split}): {', '.join(odd)} not in the taxonomy"
-            )
-
-
-def _same(every: Sequence[tuple[Split, Labelled]]) -> Iterator[Problem]:
-    for kind, keys in (
-        ("same_id", [row.id for _, row in every]),
-        ("same_text", [fingerprint(row.text) for _, row in every]),
-    ):
-        seen: dict[str, str] = {}
-        for key, (split, row) in zip(keys, every, strict=True):
-            place = f"{row.id} ({split})"
-            if key in seen:
-                yield Problem(kind=kind, weight="error", detail=f"{seen[key]} and {place}")
-            seen.setdefault(key, place)
-
-
-def _alike(every: Sequence[tuple[Split, Labelled]], near: float) -> Iterator[Problem]:
-    for pair in near_copies([row.text for _, row in every], least=near):
-        (one, first), (other, second) = every[pair.first], every[pair.second]
-        if fingerprint(first.text) == fingerprint(second.text):
-            continue
-        detail = f"{first.id} ({one}) and {second.id} ({other}): likeness {pair.likeness:.0f}"
-        # Rows set aside are never scored, so what is like them spoils nothing.
-        apart = one != other and "aside" not in (one, other)
-        yield Problem(
-            kind="near_copy" if apart else "near_copy_within", weight="error" if apart else "warning", detail=detail
-        )
-
-
-def _leaks(every: Sequence[tuple[Split, Labelled]]) -> Iterator[Problem]:
-    """Authors who wrote for training and for a split that is kept apart from it."""
-    splits: defaultdict[str, set[Split]] = defaultdict(set)
-    for split, row in every:
-        splits[row.author].add(split)
-    for author, where in sorted(splits.items()):
-        apart = sorted(where.intersection(_KEPT_APART))
-        if "training" in where and apart:
-            detail = f"author {author} wrote for training and for {', '.join(apart)}"
-            yield Problem(kind="author_in_two_splits", weight="error", detail=detail)

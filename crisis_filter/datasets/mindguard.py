@@ -154,7 +154,7 @@ def _annotators(entry: Entry, labels: Mapping[str, str | None]) -> dict[str, str
         raise entry.wrong("annotator_labels", f"holds {kind_of(given)} instead of an object")
     if any(label is not None and not (isinstance(label, str) and label in labels) for label in given.values()):
         raise entry.wrong("annotator_labels", f"holds a label that is none of {', '.join(labels)}")
-    return given
+    return {repaired_text(name)[0]: label for name, label in given.items()}
 
 
 def _majority(annotators: Mapping[str, str | None]) -> str | None:

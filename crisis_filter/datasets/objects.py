@@ -35,18 +35,23 @@ def kind_of(value: object) -> str:
     return _KINDS.get(type(value), "another kind of value")
 
 
+def named(path: Path) -> str:
+    """The path as a text that can be stored: what is no UTF-8 in it becomes U+FFFD."""
+    return repaired_text(str(path))[0]
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
     """One object of a file, and where it stands."""
 
     file: str
-    """As errors name it."""
+    """As errors name it; can be stored, whatever the system allows in names."""
     unit: str
     """`line` of a text file, `row` of an array or of Parquet."""
     number: int
     """From 1."""
     fields: Mapping[str, object] = field(repr=False)
-    """NaN and infinity, which are no JSON, are `None`."""
+    """NaN and infinity, which are no JSON, are `None`; a number too large for this machine, such as 1e999, is infinite."""
 
     @property
     def source(self) -> str:
@@ -111,34 +116,49 @@ def read_objects(path: Path) -> Iterator[Entry]:
     return _text(path, packed=packed, whole=ending[0] == ".json")
 
 
-def _text(path: Path, *, packed: bool, whole: bool) -> Iterator[Entry]:
+def read_lines(path: Path) -> Iterator[Entry]:
+    """The objects of a JSON Lines file of our own form, whatever its name ends in; also with `.gz`.
+
+    A byte-order mark and blank lines are taken. Unlike `read_objects` it has no gaps to fill: NaN, infinity, a number too large and
+    half of a surrogate pair are refused.
+
+    Raises:
+        InputError: as `read_objects`.
+    """
+    return _text(path, packed=path.suffix.lower() == ".gz", whole=False, gaps=False)
+
+
+def _text(path: Path, *, packed: bool, whole: bool, gaps: bool = True) -> Iterator[Entry]:
     trouble = ""
     try:
         with gzip.open(path, "rb") if packed else path.open("rb") as stream:
-            yield from _array_or_lines(path, stream) if whole else _lines(path, stream)  # type: ignore[arg-type]  # GzipFile reads bytes
+            read = _array_or_lines if whole else _lines
+            yield from read(path, stream, gaps)  # type: ignore[arg-type]  # GzipFile reads bytes
     except (EOFError, zlib.error, gzip.BadGzipFile):
         trouble = "is not a whole gzip file; fetch it again"
+    except FileNotFoundError:
+        trouble = "cannot be read: there is no such file"
     except OSError as error:
         trouble = f"cannot be read: {error.strerror}"
     if trouble:
         raise InputError(f"{path}: {trouble}")
 
 
-def _array_or_lines(path: Path, stream: BinaryIO) -> Iterator[Entry]:
+def _array_or_lines(path: Path, stream: BinaryIO, gaps: bool) -> Iterator[Entry]:
     data = stream.read()
     if not data.removeprefix(b"\xef\xbb\xbf").lstrip().startswith(b"["):
-        yield from _lines(path, io.BytesIO(data))
+        yield from _lines(path, io.BytesIO(data), gaps)
         return
-    rows = _parsed(data)
+    rows = _parsed(data, gaps)
     if not isinstance(rows, list):
         raise InputError(f"{path}: {rows}; fetch it again")
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {number} is {kind_of(row)} and no object; take the file as released")
-        yield Entry(str(path), "row", number, row)
+        yield Entry(named(path), "row", number, row)
 
 
-def _lines(path: Path, stream: BinaryIO) -> Iterator[Entry]:
+def _lines(path: Path, stream: BinaryIO, gaps: bool) -> Iterator[Entry]:
     for line in Lines(stream):
         place = f"{path}: line {line.number}"
         if line.overlong:
@@ -148,11 +168,11 @@ def _lines(path: Path, stream: BinaryIO) -> Iterator[Entry]:
             raise InputError(f"{place} has bytes that are not UTF-8; save the file as UTF-8")
         if not line.text.strip():
             continue
-        row = _parsed(line.text)
+        row = _parsed(line.text, gaps)
         if not isinstance(row, dict):
             what = row if isinstance(row, str) else f"is {kind_of(row)} and no object"
             raise InputError(f"{place}: {what}; give one object a line")
-        yield Entry(str(path), "line", line.number, row)
+        yield Entry(named(path), "line", line.number, row)
 
 
 class _RepeatedKeyError(ValueError):
@@ -166,15 +186,27 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _parsed(data: bytes | str) -> object:
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if not math.isfinite(number):
+        raise ValueError
+    return number
+
+
+def _parsed(data: bytes | str, gaps: bool) -> object:
     """The value, or a text that says why there is none. Nothing is raised, since the parser's own error holds the data."""
+    constant, number = (lambda _: None, float) if gaps else (_finite, _finite)
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
-        value = json.loads(text, object_pairs_hook=_once, parse_constant=lambda _: None)
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=constant, parse_float=number)
+        if not gaps and "\\u" in text:
+            json.dumps(value, ensure_ascii=False).encode()
     except _RepeatedKeyError:
         return "has an object with the same key twice"
     except UnicodeDecodeError:
         return "has bytes that are not UTF-8"
+    except UnicodeEncodeError:
+        return "has characters that are no text (half of a surrogate pair)"
     except (RecursionError, ValueError):
         return "is not valid JSON"
     return "is a text and no object" if isinstance(value, str) else value
@@ -188,13 +220,18 @@ def _parquet(path: Path) -> Iterator[Entry]:
         raise ConfigurationError(PARQUET_MISSING) from None
     done, whole = 0, False
     try:
-        with pq.ParquetFile(path) as file:
+        with path.open("rb") as stream, pq.ParquetFile(stream) as file:
+            columns = file.schema_arrow.names
+            if len(set(columns)) != len(columns):
+                raise InputError(f"{path}: has a column twice; rename or drop one of the two")
             for batch in file.iter_batches(batch_size=256):
                 for row in batch.to_pylist():
                     done += 1
-                    yield Entry(str(path), "row", done, {name: _number_or_none(value) for name, value in row.items()})
+                    yield Entry(named(path), "row", done, {name: _number_or_none(value) for name, value in row.items()})
         whole = True
-    except (pa.ArrowException, OSError, UnicodeDecodeError):
+    except FileNotFoundError:
+        raise InputError(f"{path}: cannot be read: there is no such file") from None
+    except (pa.ArrowException, OSError, ValueError, OverflowError):  # the last two for dates that Python has not
         pass
     if not whole:
         after = f" after row {done}" if done else ""

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from crisis_filter import assets
-from crisis_filter.datasets.records import Labelled, Manifest, Part, Split
-from crisis_filter.errors import AssetError
+from crisis_filter.datasets.objects import Entry, read_lines
+from crisis_filter.datasets.records import Labelled, Manifest, Part, Rating, Split
+from crisis_filter.errors import AssetError, InputError
+
+# What is said of a kind of trouble; any other is "is wrong".
+_WRONG = {
+    "missing": "is missing",
+    "bool_type": "must be true or false",
+    "bool_parsing": "must be true or false",
+    "string_type": "must be a text",
+    "string_too_short": "is empty",
+    "string_unicode": "has characters that are no text",
+    "tuple_type": "must be a list",
+}
+_NAMED = 6
 
 
 def describe(path: Path, split: Split, rows: Sequence[Labelled]) -> Part:
@@ -33,6 +47,11 @@ def read_manifest(folder: Path) -> Manifest:
         AssetError: when it is missing or malformed.
     """
     path = folder / "manifest.json"
+    if not path.exists():
+        what = "file" if folder.is_dir() else "folder"
+        raise AssetError(
+            f"{path}: cannot be read: there is no such {what}; the folder of a data set has a manifest.json"
+        )
     try:
         return Manifest.model_validate_json(assets.read_text(path))
     except ValidationError as error:
@@ -40,18 +59,50 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def read_rows(path: Path) -> tuple[Labelled, ...]:
-    """The messages of one file, in order.
+    """The messages of one JSON Lines file, in order and never none; a byte-order mark and blank lines are taken.
 
     Raises:
-        AssetError: when a line is not a labelled message; names the line, never its text.
+        AssetError: when there is none, or a line is not a labelled message or has a key twice; names line and fields, never what they hold.
     """
-    rows = []
-    for number, line in enumerate(assets.read_text(path).removesuffix("\n").split("\n"), start=1):
-        try:
-            rows.append(Labelled.model_validate_json(line))
-        except ValidationError as error:
-            raise AssetError(f"{path}: line {number} has {error.error_count()} fields missing or wrong") from None
-    return tuple(rows)
+    try:
+        rows = tuple(_labelled(entry) for entry in read_lines(path))
+    except InputError as error:
+        raise AssetError(str(error)) from None
+    if not rows:
+        raise AssetError(f"{path}: there are no messages")
+    return rows
+
+
+def _labelled(entry: Entry) -> Labelled:
+    try:
+        return Labelled.model_validate(entry.fields)
+    except ValidationError as error:
+        wrong = list(dict.fromkeys(_wrong(dict(one)) for one in error.errors(include_input=False, include_url=False)))
+        more = [f"and {len(wrong) - _NAMED} more"] if len(wrong) > _NAMED else []
+        raise InputError(f"{entry.file}: line {entry.number}: {'; '.join(wrong[:_NAMED] + more)}") from None
+
+
+def _wrong(error: dict[str, Any]) -> str:
+    """One trouble with a row, in words of ours."""
+    kind, place = error["type"], error["loc"]
+    if kind == "extra_forbidden":
+        # Its name is of the file's making, and may be a message.
+        within = _jq(place[:-1])
+        return f"a field that is not known{' in ' + within if within else ''}; there are {_known(place)}"
+    if kind == "value_error":
+        return str(error["ctx"]["error"])
+    if kind == "literal_error":
+        return f"{_jq(place)} must be one of {error['ctx']['expected'].replace(chr(39), '')}"
+    return f"{_jq(place)} {_WRONG.get(kind, 'is wrong')}"
+
+
+def _known(place: tuple[int | str, ...]) -> str:
+    return ", ".join((Rating if len(place) > 1 else Labelled).model_fields)
+
+
+def _jq(place: tuple[int | str, ...]) -> str:
+    """A field as `jq` names it, such as `ratings[0].crisis`."""
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in place).removeprefix(".")
 
 
 def load(folder: Path, split: Split) -> tuple[Labelled, ...]:

@@ -53,7 +53,8 @@ class Labelled(Record):
     language: str = "en"
     """BCP 47 tag."""
     mechanics: bool | None = Field(default=None, strict=True)
-    """Whether every rater saw an error of spelling, grammar, punctuation or capitals; `None` where nobody was asked."""
+    """Whether every rater saw an error of spelling, grammar, punctuation or capitals, and it was not edited out afterwards; `None`
+    where nobody was asked."""
     ratings: tuple[Rating, ...] = ()
     """By raters who knew neither the author's intention nor one another's."""
     adjudication: str = Field(default="", repr=False)

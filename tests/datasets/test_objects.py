@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from crisis_filter.datasets.gold import Gold
-from crisis_filter.datasets.objects import read_objects
+from crisis_filter.datasets.objects import read_lines, read_objects
 from crisis_filter.errors import InputError
 
 ROWS = [{"prompt": "where is my refill", "n": 1}, {"prompt": "canary7731", "n": None}]
@@ -81,8 +81,10 @@ def test_a_file_that_is_not_in_order_is_refused(tmp_path: Path, name: str, data:
 
 @pytest.mark.parametrize("name", ["none.jsonl", "none.json.gz", "none.parquet"])
 def test_a_file_that_is_not_there_is_an_input_error(tmp_path: Path, name: str) -> None:
-    with pytest.raises(InputError, match="cannot be read"):
+    with pytest.raises(InputError, match=f"{name}: cannot be read: there is no such file"):
         list(read_objects(tmp_path / name))
+    with pytest.raises(InputError, match="cannot be read"):
+        list(read_lines(tmp_path))
 
 
 def test_numbers_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
@@ -93,6 +95,28 @@ def test_numbers_that_are_no_numbers_are_missing(tmp_path: Path) -> None:
     pq.write_table(pa.table({"n": [float("nan"), float("inf")]}), table)
     for file in (path, table):
         assert [entry.fields["n"] for entry in read_objects(file)] == [None, None]
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b'{"n": NaN}', "line 2: is not valid JSON"),
+        (b'{"n": [-Infinity]}', "line 2: is not valid JSON"),
+        (b'{"n": 1e999}', "line 2: is not valid JSON"),
+        (rb'{"n": "canary7731 \ud83d"}', "line 2: has characters that are no text"),
+        (rb'{"\udc00": 1}', "line 2: has characters that are no text"),
+        (b'{"n": {"a": 1, "a": 1}}', "line 2: has an object with the same key twice"),
+    ],
+)
+def test_our_own_form_has_no_gaps_to_fill(tmp_path: Path, data: bytes, what: str) -> None:
+    """Read strictly, whatever the ending, packed or not."""
+    for path, wrap in ((tmp_path / "ratings", bytes), (tmp_path / "a.txt.gz", gzip.compress)):
+        path.write_bytes(wrap(rb'{"n": "\ud83d\ude42", "m": 1.5}' + b"\n" + data))
+        entries = read_lines(path)
+        assert dict(next(entries).fields) == {"n": "\U0001f642", "m": 1.5}
+        with pytest.raises(InputError, match=what) as caught:
+            next(entries)
+        assert "canary7731" not in str(caught.value) + repr(caught.value.__context__)
 
 
 def test_a_lone_surrogate_becomes_a_character_that_can_be_stored(tmp_path: Path) -> None:

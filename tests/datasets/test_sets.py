@@ -7,13 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.checks import check
 from crisis_filter.datasets.reading import load, read_rows
-from crisis_filter.datasets.similarity import fingerprint, shingles, similarity
+from crisis_filter.datasets.records import Manifest
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.load import load_taxonomy
 from tests.datasets.making import folder, row
@@ -31,22 +29,28 @@ def make(tmp_path: Path) -> Callable[..., Path]:
     return _make
 
 
-def test_the_starter_set_passes_its_checks() -> None:
+@pytest.fixture(scope="module")
+def starter() -> Manifest:
+    """The manifest of the starter set, checked."""
+    return check(STARTER)
+
+
+def test_the_starter_set_passes_its_checks(starter: Manifest) -> None:
     """Hashes, counts and ids are right, and no text or near-copy stands in two splits."""
-    assert {part.split for part in check(STARTER).parts} == {"training", "development", "test"}
+    assert {part.split for part in starter.parts} == {"training", "development", "test"}
 
 
-def test_no_author_writes_for_two_splits() -> None:
+def test_no_author_writes_for_two_splits(starter: Manifest) -> None:
     """Authors are clusters, so each belongs to one split."""
     seen: dict[str, str] = {}
-    for part in check(STARTER).parts:
+    for part in starter.parts:
         for author in part.authors:
             assert seen.setdefault(author, part.split) == part.split
 
 
-def test_the_starter_set_uses_the_categories_of_the_taxonomy() -> None:
+def test_the_starter_set_uses_the_categories_of_the_taxonomy(starter: Manifest) -> None:
     """Every split has every category of the taxonomy and no other."""
-    for part in check(STARTER).parts:
+    for part in starter.parts:
         assert set(part.categories) == set(load_taxonomy("clinical-v1").ids)
 
 
@@ -80,6 +84,9 @@ def test_a_split_that_does_not_exist_is_refused(make: Callable[..., Path]) -> No
         (row(1, "something else entirely"), "id"),
         (row(2, "  Where IS my refill, please? "), "text"),
         (row(2, "where is my refill, pleasee?"), "near-copies"),
+        (row(2, "where is my refill, please? it's 3 days"), "near-copies"),
+        (row(2, "where is my refill, please? that was days"), "near-copies"),
+        (row(2, "please? where is my refill,"), "near-copies"),
     ],
 )
 def test_copies_between_splits_are_found(make: Callable[..., Path], second: dict[str, Any], what: str) -> None:
@@ -111,6 +118,73 @@ def test_a_row_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[s
     assert caught.value.__suppress_context__
 
 
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"crisis": "private"}, r"line 1: crisis must be true or false$"),
+        ({"severity": "private"}, r"line 1: severity must be one of mild, moderate, severe or imminent$"),
+        ({"severity": None}, "severity, subject and timeframe belong to a crisis"),
+        ({"categories": []}, "a crisis has categories and nothing else has"),
+        ({"categories": "private"}, "categories must be a list"),
+        ({"categories": ["abuse", 7]}, r"categories\[1\] must be a text"),
+        ({"text": ""}, "text is empty"),
+        ({"text": None, "author": 3}, "text must be a text; author must be a text"),
+        ({"id": ...}, "id is missing"),
+        ({"private": "private"}, "a field that is not known; there are id, text, crisis"),
+        ({"ratings": [{"rater": "A", "crisis": 1}]}, r"ratings\[0\].crisis must be true or false"),
+        (
+            {"ratings": [{"rater": "A", "crisis": True, "private": 1}]},
+            r"not known in ratings\[0\]; there are rater, crisis",
+        ),
+        (
+            dict.fromkeys(("crisis", "categories", "author", "kind", "stratum", "language", "mechanics", "text"), 7),
+            "; and 2 more$",
+        ),
+        ({"text": "private \ud83d"}, "half of a surrogate pair"),
+    ],
+)
+def test_an_error_names_the_wrong_fields_and_no_value(tmp_path: Path, change: dict[str, Any], words: str) -> None:
+    """A name that no row has is the file's own making, and is not shown either."""
+    path = tmp_path / "x.jsonl"
+    changed = {name: value for name, value in (row(1, "private words", "abuse") | change).items() if value is not ...}
+    path.write_text(json.dumps(changed), encoding="utf-8")
+    with pytest.raises(AssetError, match=words) as caught:
+        read_rows(path)
+    assert "private" not in str(caught.value)
+
+
+@pytest.mark.parametrize("data", ["", "\n \n", "\ufeff"])
+def test_a_file_without_messages_is_refused(tmp_path: Path, data: str) -> None:
+    """A split is never empty."""
+    path = tmp_path / "x.jsonl"
+    path.write_text(data, encoding="utf-8")
+    with pytest.raises(AssetError, match="there are no messages"):
+        read_rows(path)
+
+
+def test_a_field_that_stands_twice_is_refused(tmp_path: Path) -> None:
+    """Which of the two labels holds nobody knows; nor in a rating."""
+    path = tmp_path / "x.jsonl"
+    good = json.dumps(row(1, "private words", "abuse"))
+    for bad in (
+        good.replace('"crisis": true', '"crisis": false, "crisis": true'),
+        good[:-1] + ', "ratings": [{"a": 1, "a": 1}]}',
+    ):
+        path.write_text(f"{good}\n\n{bad}\n", encoding="utf-8")
+        with pytest.raises(AssetError, match="line 3: has an object with the same key twice") as caught:
+            read_rows(path)
+        assert "private" not in str(caught.value)
+
+
+@pytest.mark.parametrize("wrap", ["\ufeff{}\n{}\n", "\n{}\n\n  \n{}\n\n", "{}\r\n{}", "\ufeff{}\r\n\r\n{}\r\n"])
+def test_byte_order_marks_blank_lines_and_line_ends_are_taken(tmp_path: Path, wrap: str) -> None:
+    """They are what editors leave, and say nothing."""
+    path = tmp_path / "x.jsonl"
+    rows = [row(1, "one\u2028more"), row(2, "two", "abuse")]
+    path.write_bytes(wrap.format(*(json.dumps(one, ensure_ascii=False) for one in rows)).encode())
+    assert [one.text for one in read_rows(path)] == ["one\u2028more", "two"]
+
+
 def test_a_malformed_manifest_is_refused(tmp_path: Path) -> None:
     """A manifest with missing fields, or none at all, is an error."""
     with pytest.raises(AssetError, match="cannot be read"):
@@ -118,12 +192,3 @@ def test_a_malformed_manifest_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text("{}", encoding="utf-8")
     with pytest.raises(AssetError, match="missing or wrong"):
         check(tmp_path)
-
-
-@given(st.text(), st.text())
-def test_similarity_is_a_similarity(first: str, second: str) -> None:
-    """It is symmetric, between 0 and 1, and 1 for texts that differ in case and space only."""
-    a, b = shingles(first), shingles(second)
-    assert similarity(a, b) == similarity(b, a)
-    assert 0.0 <= similarity(a, b) <= 1.0
-    assert similarity(a, shingles(f"  {fingerprint(first)} ")) == 1.0
