@@ -42,6 +42,9 @@ def test_the_wheel_carries_prompts_categories_policies_and_the_engine(wheel):
         "crisis_filter/_assets/policies/resources-v1.toml",
         "crisis_filter/local/engines/starter-v1/engine.json",
         "crisis_filter/local/engines/starter-v1/model.onnx",
+        "crisis_filter/evaluation/published/vbhsf.json",
+        "crisis_filter/evaluation/report/page.css",
+        "crisis_filter/evaluation/report/templates/page.html.j2",
     ):
         assert wanted in files
     assert not [f for f in files if f.startswith(("tests/", "bench/", "data/"))]

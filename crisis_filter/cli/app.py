@@ -10,6 +10,7 @@ from crisis_filter.cli.classify import classify
 from crisis_filter.cli.data import data
 from crisis_filter.cli.doctor import doctor
 from crisis_filter.cli.drill import drill
+from crisis_filter.cli.evaluate import evaluate
 from crisis_filter.cli.explain import explain
 from crisis_filter.cli.faults import faults
 from crisis_filter.cli.usage import Commands
@@ -27,6 +28,7 @@ app = typer.Typer(
 )
 app.command()(classify)
 app.command()(explain)
+app.command()(evaluate)
 app.command()(drill)
 app.command()(doctor)
 app.add_typer(faults)

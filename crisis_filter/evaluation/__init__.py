@@ -1,0 +1,1 @@
+"""Gold labels and stored assessments to estimates; nothing here calls a model."""

@@ -1,0 +1,100 @@
+"""Stage 2 against the labels: every message counts (flat, the headline), and those that Stage 1 took for a crisis (hierarchical)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from crisis_filter.evaluation.matching import CRISIS, Answers, Flags, Matched
+from crisis_filter.evaluation.records import SHOWN, Average, Averages, Categorising, CategoryRow, Cell, Settings
+from crisis_filter.evaluation.screening import measures
+from crisis_filter.stats import multilabel
+from crisis_filter.stats.binary import Counts, f1, ppv, sensitivity
+from crisis_filter.stats.resampling import Resampling
+
+__all__ = ["categorising", "why_not"]
+
+
+def why_not(matched: Matched, answers: Answers) -> str:
+    """Why Stage 2 cannot be evaluated; empty when it can."""
+    if matched.truth is None:
+        return "the labels do not say the categories of every crisis"
+    if answers.said is None:
+        return "this system names no categories"
+    return ""
+
+
+def categorising(matched: Matched, answers: Answers, settings: Settings) -> Categorising | None:
+    """Stage 2 of one system; `None` where `why_not` says why."""
+    truth, said = matched.truth, answers.said
+    if truth is None or said is None:
+        return None
+    flagged = answers.outcomes == CRISIS
+    inside = np.flatnonzero(flagged)
+    flat = multilabel.by_category(truth, said, matched.categories)
+    hierarchical = multilabel.by_category(truth[inside], said[inside], matched.categories)
+    clusters = matched.clusters
+    within = None if clusters is None else [clusters[at] for at in inside]
+    return Categorising(
+        rows=tuple(
+            CategoryRow(
+                category=category,
+                labelled=whole.positives,
+                flat=measures(whole, settings),
+                hierarchical=measures(part, settings),
+            )
+            for category, whole, part in zip(matched.categories, flat, hierarchical, strict=True)
+        ),
+        flat=_averages(flat, truth, said, clusters, settings),
+        hierarchical=_averages(hierarchical, truth[inside], said[inside], within, settings),
+        exact=multilabel.exact_match(truth[inside], said[inside], settings.level, settings.interval),
+        exact_flat=multilabel.exact_match(truth, said, settings.level, settings.interval),
+        hamming=multilabel.hamming_loss(truth[inside], said[inside]),
+        flagged=len(inside),
+        unspecified=int((flagged & ~said.any(axis=1)).sum()),
+        matrix=_matrix(matched, truth, said, flagged),
+    )
+
+
+def _averages(
+    counts: Sequence[Counts], truth: Flags, said: Flags, clusters: Sequence[str] | None, settings: Settings
+) -> Averages:
+    how = Resampling(np.random.default_rng(settings.seed), settings.resamples, clusters)
+    drawn = multilabel.bootstrap_averages(truth, said, how, settings.level)
+    across = [
+        multilabel.macro_t(values, settings.level)
+        for values in (
+            [sensitivity(each).estimate for each in counts],
+            [ppv(each).estimate for each in counts],
+            [f1(each) for each in counts],
+        )
+    ]
+    macro = [
+        Average(estimate=found.estimate, bootstrap=found.span, across=spread)
+        for found, spread in zip((drawn.macro_sensitivity, drawn.macro_ppv, drawn.macro_f1), across, strict=True)
+    ]
+    together = measures(multilabel.micro(counts), settings)
+    return Averages(
+        macro_sensitivity=macro[0],
+        macro_ppv=macro[1],
+        macro_f1=macro[2],
+        micro_sensitivity=together.sensitivity,
+        micro_ppv=together.ppv,
+        micro_f1=Average(estimate=together.f1, bootstrap=drawn.micro_f1.span),
+    )
+
+
+def _matrix(matched: Matched, truth: Flags, said: Flags, flagged: Flags) -> tuple[Cell, ...]:
+    names = matched.categories
+    cells = []
+    for row, true in enumerate(names):
+        for column, named in enumerate(names):
+            if row == column:
+                chosen = flagged & (truth[:, row] != said[:, row])
+            else:
+                chosen = flagged & truth[:, row] & said[:, column] & ~truth[:, column]
+            places = np.flatnonzero(chosen)
+            ids = tuple(matched.ids[at] for at in places[:SHOWN])
+            cells.append(Cell(truth=true, said=named, messages=len(places), ids=ids))
+    return tuple(cells)

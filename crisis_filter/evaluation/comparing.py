@@ -1,0 +1,100 @@
+"""Systems beside one another on the same messages: who is right where the other is not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import combinations
+from typing import Literal
+
+import numpy as np
+
+from crisis_filter.evaluation.matching import Answers, Flags, Matched
+from crisis_filter.evaluation.records import Pair, ScoreGap, Settings, Together
+from crisis_filter.evaluation.screening import right
+from crisis_filter.stats import multilabel
+from crisis_filter.stats.paired import bonferroni, cochran_q, discordance, holm, mcnemar_exact, paired_difference
+from crisis_filter.stats.resampling import Resampling
+
+__all__ = ["gaps", "pairs", "together"]
+
+Side = Literal["sensitivity", "specificity"]
+
+
+def _sides(matched: Matched, settings: Settings) -> list[tuple[Side, list[Flags]]]:
+    """For the crises and for the others, which messages each system is right about."""
+    fine = [right(matched.crisis, answers, settings) for answers in matched.systems]
+    return [
+        ("sensitivity", [each[matched.crisis] for each in fine]),
+        ("specificity", [each[~matched.crisis] for each in fine]),
+    ]
+
+
+def pairs(matched: Matched, settings: Settings) -> tuple[Pair, ...]:
+    """Every two systems, by exact McNemar; p-values adjusted over all pairs of one outcome. Empty for one system."""
+    names = [answers.run.system.name for answers in matched.systems]
+    chosen = list(combinations(range(len(names)), 2))
+    adjust = holm if settings.adjustment == "holm" else bonferroni
+    rows = []
+    for outcome, fine in _sides(matched, settings):
+        counts = [discordance(fine[one], fine[two]) for one, two in chosen]
+        ps = [mcnemar_exact(found.first_only, found.second_only) for found in counts]
+        for (one, two), found, p, p_adjusted in zip(chosen, counts, ps, adjust(ps), strict=True):
+            gap = paired_difference(found.first_only, found.second_only, found.n, settings.level)
+            rows.append(
+                Pair(
+                    first=names[one],
+                    second=names[two],
+                    outcome=outcome,
+                    only_first=found.first_only,
+                    only_second=found.second_only,
+                    messages=found.n,
+                    estimate=gap.estimate,
+                    low=gap.low,
+                    high=gap.high,
+                    p=p,
+                    p_adjusted=p_adjusted,
+                )
+            )
+    return tuple(rows)
+
+
+def together(matched: Matched, settings: Settings) -> tuple[Together, ...]:
+    """Whether all systems are right equally often; empty for fewer than three."""
+    if len(matched.systems) < 3:
+        return ()
+    found = []
+    for outcome, fine in _sides(matched, settings):
+        if len(fine[0]):
+            q = cochran_q(np.stack(fine, axis=1))
+            found.append(
+                Together(
+                    outcome=outcome, systems=q.systems, messages=q.rows, statistic=q.statistic, freedom=q.freedom, p=q.p
+                )
+            )
+    return tuple(found)
+
+
+def gaps(matched: Matched, ranked: Sequence[tuple[Answers, Flags]], settings: Settings) -> tuple[ScoreGap, ...]:
+    """Differences of macro F1 (flat), from the same draws for both systems of a pair.
+
+    Args:
+        matched: labels and answers.
+        ranked: systems that name categories, with what they said.
+        settings: draws and level.
+    """
+    if matched.truth is None:
+        return ()
+    found = []
+    for (one, said), (two, other) in combinations(ranked, 2):
+        how = Resampling(np.random.default_rng(settings.seed), settings.resamples, matched.clusters)
+        gap = multilabel.bootstrap_paired_averages(matched.truth, said, other, how, settings.level).macro_f1
+        found.append(
+            ScoreGap(
+                first=one.run.system.name,
+                second=two.run.system.name,
+                figure="macro F1, flat",
+                estimate=gap.estimate,
+                span=gap.span,
+            )
+        )
+    return tuple(found)

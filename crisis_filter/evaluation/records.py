@@ -1,0 +1,343 @@
+"""What an evaluation says: estimates with their counts and intervals, ids of what went wrong, and never a text.
+
+Every figure is made from stored assessments and gold labels, so that anybody can make it again. Rates count a failure (an
+`undetermined` outcome) inside their denominators, as wrong; beside them stand the bounds if every failure had been right.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from crisis_filter.schema import Record
+from crisis_filter.stats.intervals import Interval
+from crisis_filter.stats.resampling import Span
+
+Kind = Literal["assessments", "binary", "severity"]
+"""What a system says of a message: a whole assessment, crisis or not, or one severity that a cut turns into crisis or not."""
+
+
+class GoldSet(Record):
+    """The reference labels."""
+
+    name: str
+    files: tuple[str, ...]
+    sha256: tuple[str, ...]
+    """Of each file's bytes."""
+    labelled_by: str
+    """Who gave the labels, in words that stand wherever a figure from them stands (law 8)."""
+    messages: int = Field(ge=0)
+    crises: int = Field(ge=0)
+    categories: tuple[str, ...]
+    """The ids of the taxonomy, in its order; empty when Stage 2 is not evaluated."""
+    clusters: int | None = None
+    """How many clusters (conversations, authors) the resamples draw; `None` when messages are taken for independent."""
+    cluster_by: str | None = None
+    left_out: int = Field(default=0, ge=0)
+    """Messages that not every system was asked about, left out because the common ones were asked for."""
+
+
+class System(Record):
+    """One run, and what made it."""
+
+    name: str
+    file: str
+    sha256: str
+    kind: Kind
+    detector: str
+    models: tuple[str, ...] = ()
+    prompts: tuple[str, ...] = ()
+    taxonomy: str = ""
+    policy: str = ""
+    versions: tuple[str, ...] = ()
+    cut: str = ""
+    """Of a severity-only system: the least severity that counts as a crisis."""
+    left_out: int = Field(default=0, ge=0)
+    """Assessments of messages that are not among the common ones."""
+
+
+class Measures(Record):
+    """The figures of one two-by-two table. An estimate is `None` where nothing was counted."""
+
+    sensitivity: Interval
+    specificity: Interval
+    ppv: Interval
+    npv: Interval
+    accuracy: Interval
+    f1: float | None
+
+
+class Screening(Record):
+    """Stage 1: crisis or not."""
+
+    crises: dict[str, int]
+    """Of the messages that are a crisis: how many of each outcome."""
+    others: dict[str, int]
+    """Of the messages that are not."""
+    measures: Measures
+    """With each failure counted as wrong: missed where it is a crisis, a false alarm where it is not."""
+    best_sensitivity: Interval
+    """If every failure among the crises had been found; a failure does reach a person, so this is who was told."""
+    best_specificity: Interval
+    """If every failure among the others had been cleared."""
+    faults: dict[str, int]
+    """Faults of undetermined messages."""
+    missed: tuple[str, ...]
+    """Ids of crises that were cleared."""
+    false_alarms: tuple[str, ...]
+    """Ids of messages that are no crisis and were taken for one."""
+    undetermined: tuple[str, ...]
+    """Ids."""
+
+
+class CategoryRow(Record):
+    """One category of Stage 2."""
+
+    category: str
+    labelled: int
+    """Messages that carry it."""
+    flat: Measures
+    """Over all messages, end to end: what Stage 1 missed is missed here too. This is the headline."""
+    hierarchical: Measures
+    """Over the messages that this system took for a crisis."""
+
+
+class Average(Record):
+    """An average over categories."""
+
+    estimate: float | None
+    bootstrap: Span | None = None
+    """From resamples of messages or clusters: sampling error."""
+    across: Span | None = None
+    """Student's t over the categories' own figures, as the VBHSF paper has it: spread between categories, not sampling error."""
+
+
+class Averages(Record):
+    """Averages of one way of counting."""
+
+    macro_sensitivity: Average
+    macro_ppv: Average
+    macro_f1: Average
+    micro_sensitivity: Interval
+    micro_ppv: Interval
+    micro_f1: Average
+
+
+class Cell(Record):
+    """A cell of the misclassification matrix."""
+
+    truth: str
+    said: str
+    messages: int
+    ids: tuple[str, ...]
+    """At most `SHOWN` of them."""
+
+
+class Categorising(Record):
+    """Stage 2: which categories."""
+
+    rows: tuple[CategoryRow, ...]
+    flat: Averages
+    hierarchical: Averages
+    exact: Interval
+    """Messages taken for a crisis whose categories are all right, of those."""
+    exact_flat: Interval
+    """All messages whose categories are all right, of all."""
+    hamming: float | None
+    """Wrong labels of all labels, over the messages taken for a crisis."""
+    flagged: int
+    unspecified: int
+    """Messages taken for a crisis without a named category."""
+    matrix: tuple[Cell, ...]
+    """Row by row, the category that is true and the one that was said: off the diagonal, messages that carry the first, not the second, and were
+    said to have the second; on it, all errors of that category. Over the messages taken for a crisis (Figure S2 of the VBHSF paper)."""
+
+
+class Subgroup(Record):
+    """The rates of Stage 1 within one level of one property."""
+
+    facet: str
+    level: str
+    sensitivity: Interval
+    specificity: Interval
+    undetermined: int
+
+
+class AtSensitivity(Record):
+    """What false alarms a sensitivity costs."""
+
+    target: float
+    reached: float | None
+    threshold: float | None
+    false_positive_rate: Interval
+    bootstrap: Span | None = None
+    """The threshold chosen anew in every resample."""
+    unreachable: bool
+    """Whether only flagging everything reaches the target."""
+
+
+class Point(Record):
+    """One threshold: flag when the score is at least so high."""
+
+    threshold: float
+    found: int
+    """Crises at or above it."""
+    alarms: int
+    """Other messages at or above it."""
+
+
+class Bin(Record):
+    """One bar of a reliability diagram."""
+
+    low: float
+    high: float
+    mean: float
+    """Mean score."""
+    observed: Interval
+    """Share of crises, of the messages in the bin."""
+
+
+class Calibration(Record):
+    """Whether scores can be read as probabilities, at this data's share of crises."""
+
+    brier: float | None
+    brier_span: Span | None
+    brier_skill: float | None
+    """Against saying the share of crises of everybody; 1 is perfect, 0 no better."""
+    log_loss: float | None
+    log_loss_span: Span | None
+    ece: float | None
+    ece_span: Span | None
+    slope: float | None
+    """1 is right, below 1 too sure of itself."""
+    intercept: float | None
+    distinct: int
+    """Different scores."""
+    bins: tuple[Bin, ...]
+    """Of equal numbers of messages."""
+    histogram: tuple[tuple[int, int], ...]
+    """Crises and other messages in each of 20 equally wide bins of 0 to 1; a bin takes its lower edge, the last both."""
+
+
+class Scores(Record):
+    """What the scores of Stage 1 can tell, whatever threshold was used."""
+
+    source: str
+    """Where scores came from, such as `engine`."""
+    crises: int
+    others: int
+    missing: int
+    """Messages without a score; each counts as ranked wrongly in every figure here but calibration, which leaves them out."""
+    auroc: float | None
+    auroc_span: Span | None
+    auroc_best: float | None
+    """If every message without a score had been ranked rightly."""
+    at: tuple[AtSensitivity, ...]
+    points: tuple[Point, ...]
+    """Highest threshold first; thinned."""
+    calibration: Calibration | None
+
+
+class Unscored(Record):
+    """Why there are no figures from scores."""
+
+    reason: str
+
+
+class AtPrevalence(Record):
+    """What to expect where crises are rarer than in this data."""
+
+    prevalence: float
+    ppv: float | None
+    ppv_span: Span | None
+    npv: float | None
+    npv_span: Span | None
+    per_10000: dict[str, float]
+    """Of 10,000 messages: `found`, `missed`, `undetermined_crises`, `false_alarms`, `undetermined_others`, `cleared`."""
+
+
+class SystemReport(Record):
+    """Everything of one system."""
+
+    system: System
+    screening: Screening
+    categorising: Categorising | None
+    no_categories: str = ""
+    """Why Stage 2 is not there."""
+    subgroups: tuple[Subgroup, ...]
+    scores: Scores | Unscored
+    prevalences: tuple[AtPrevalence, ...]
+
+
+class Pair(Record):
+    """Two systems on the same messages."""
+
+    first: str
+    second: str
+    outcome: Literal["sensitivity", "specificity"]
+    only_first: int
+    """Messages that only the first is right about."""
+    only_second: int
+    messages: int
+    estimate: float | None
+    """Rate of the first less that of the second."""
+    low: float
+    """Of the Agresti-Min interval of the difference, at the level of the settings."""
+    high: float
+    p: float
+    """Exact McNemar."""
+    p_adjusted: float
+    """For all pairs of this outcome."""
+
+
+class ScoreGap(Record):
+    """Two systems' figures from the same draws."""
+
+    first: str
+    second: str
+    figure: Literal["AUROC", "macro F1, flat"]
+    estimate: float | None
+    span: Span | None
+
+
+class Together(Record):
+    """All systems at once: Cochran's Q."""
+
+    outcome: Literal["sensitivity", "specificity"]
+    systems: int
+    messages: int
+    statistic: float | None
+    freedom: int
+    p: float
+
+
+class Settings(Record):
+    """What was chosen, so that the same figures can be made again."""
+
+    level: float
+    interval: Literal["wilson", "clopper_pearson", "jeffreys"]
+    adjustment: Literal["holm", "bonferroni"]
+    resamples: int
+    seed: int
+    failures: Literal["wrong", "flagged"]
+    """`wrong`: an undetermined message counts against the system on either side. `flagged`: it counts as taken for a crisis, because it reaches
+    a person."""
+
+
+class Evaluation(Record):
+    """The whole evaluation, as `--output report.json` has it."""
+
+    version: str
+    settings: Settings
+    gold: GoldSet
+    systems: tuple[SystemReport, ...]
+    pairs: tuple[Pair, ...] = ()
+    gaps: tuple[ScoreGap, ...] = ()
+    together: tuple[Together, ...] = ()
+    warnings: tuple[str, ...] = ()
+    """What a reader must know before believing a figure."""
+
+
+SHOWN = 200
+"""Most ids in one cell of a matrix."""

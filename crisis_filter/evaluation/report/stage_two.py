@@ -1,0 +1,148 @@
+"""Stage 2 in tables: each category, averages, and which categories are taken for which."""
+
+from __future__ import annotations
+
+from crisis_filter.evaluation.records import Average, Averages, Categorising, Cell, Evaluation, SystemReport
+from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.words import (
+    between,
+    category_words,
+    clean,
+    counted,
+    level,
+    number,
+    rate,
+    spanned,
+)
+
+
+def categorised(evaluation: Evaluation) -> list[tuple[int, SystemReport, Categorising]]:
+    """Systems with Stage 2, and their places."""
+    return [
+        (place, each, each.categorising)
+        for place, each in enumerate(evaluation.systems)
+        if each.categorising is not None
+    ]
+
+
+def categorising(evaluation: Evaluation) -> Section:
+    """Which categories."""
+    found = categorised(evaluation)
+    without = tuple(
+        f"{clean(each.system.name)}: no Stage 2, because {clean(each.no_categories or 'it was not evaluated')}."
+        for each in evaluation.systems
+        if each.categorising is None
+    )
+    title = "Stage 2: which categories"
+    if not found:
+        return Section("categorising", title, remarks=without or ("Stage 2 was not evaluated.",))
+    return Section(
+        "categorising",
+        title,
+        paragraphs=(
+            "Flat figures count all messages end to end, so a crisis that Stage 1 misses is missed in its categories too; they are the headline. "
+            "Hierarchical figures count only the messages that a system took for a crisis, so they are over different messages for each system.",
+        ),
+        remarks=without,
+        sheets=(
+            _rows(evaluation, found, hierarchical=False),
+            _averages(evaluation, found),
+            _whole(found),
+            _rows(evaluation, found, hierarchical=True),
+            *(_matrix(each, one) for _, each, one in found if one.matrix),
+        ),
+    )
+
+
+def axes(cells: tuple[Cell, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Rows and columns of a matrix, in the order of its cells."""
+    return tuple(dict.fromkeys(cell.truth for cell in cells)), tuple(dict.fromkeys(cell.said for cell in cells))
+
+
+def matrix_caption(report: SystemReport) -> str:
+    """What stands in a cell."""
+    return (
+        f"{clean(report.system.name)}: messages that carry the row's category, not the column's, and were said to have the column's. On the "
+        "diagonal: all errors of that category. Over the messages that it took for a crisis."
+    )
+
+
+def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categorising]], *, hierarchical: bool) -> Sheet:
+    heads = ("category", "system", "messages", "sensitivity", "specificity", "PPV", "F1")
+    rows = []
+    for place in range(max(len(one.rows) for _, _, one in found)):
+        for _, each, one in found:
+            if place < len(one.rows):
+                row = one.rows[place]
+                of = row.hierarchical if hierarchical else row.flat
+                labelled = of.sensitivity.nobs if hierarchical else row.labelled
+                measures = (rate(of.sensitivity), rate(of.specificity), rate(of.ppv), number(of.f1))
+                rows.append((category_words(row.category), clean(each.system.name), f"{labelled:,}", *measures))
+    around = f"{level(evaluation.settings.level)} intervals"
+    if hierarchical:
+        return Sheet(f"Each category, hierarchical, with {around}", heads, tuple(rows), names=2, figure="by-category")
+    return Sheet(f"Each category, flat, with {around}", heads, tuple(rows), names=2, figure="by-category")
+
+
+def _averages(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categorising]]) -> Sheet:
+    heads = ("system", "counted", "average", "sensitivity", "PPV", "F1")
+    rows = [
+        (clean(each.system.name), f"{name}\n{counted(messages, 'message')}", *cells)
+        for _, each, one in found
+        for name, of, messages in (
+            ("flat", one.flat, one.exact_flat.nobs),
+            ("hierarchical", one.hierarchical, one.exact.nobs),
+        )
+        for cells in _average_cells(of)
+    ]
+    caption = (
+        f"Averages over categories, with {level(evaluation.settings.level)} bootstrap intervals. “Spread” is the interval by Student's t over the "
+        "categories' own figures, as published for the VBHSF: how categories differ, not sampling error"
+    )
+    return Sheet(caption, heads, tuple(rows), names=3)
+
+
+def _average_cells(of: Averages) -> tuple[tuple[str, ...], ...]:
+    return (
+        ("macro", _average(of.macro_sensitivity), _average(of.macro_ppv), _average(of.macro_f1)),
+        ("micro", rate(of.micro_sensitivity), rate(of.micro_ppv), _average(of.micro_f1)),
+    )
+
+
+def _average(of: Average) -> str:
+    text = spanned(of.estimate, of.bootstrap)
+    return text if of.across is None else f"{text}\nspread {between(of.across)}"
+
+
+def _whole(found: list[tuple[int, SystemReport, Categorising]]) -> Sheet:
+    heads = (
+        "system",
+        "taken for crisis",
+        "of these without a named category",
+        "all categories right, of those taken for crisis",
+        "all categories right, of all messages",
+        "Hamming loss",
+    )
+    rows = tuple(
+        (
+            clean(each.system.name),
+            f"{one.flagged:,}",
+            f"{one.unspecified:,}",
+            rate(one.exact),
+            rate(one.exact_flat),
+            number(one.hamming),
+        )
+        for _, each, one in found
+    )
+    return Sheet("Whole answers. Hamming loss: wrong labels of all labels, of messages taken for a crisis", heads, rows)
+
+
+def _matrix(report: SystemReport, one: Categorising) -> Sheet:
+    truths, saids = axes(one.matrix)
+    counts = {(cell.truth, cell.said): cell.messages for cell in one.matrix}
+    rows = tuple(
+        (category_words(truth), *(f"{counts[truth, said]:,}" if (truth, said) in counts else "-" for said in saids))
+        for truth in truths
+    )
+    heads = ("carries \\ said", *map(category_words, saids))
+    return Sheet(matrix_caption(report), heads, rows, figure="matrix")

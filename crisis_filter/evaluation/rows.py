@@ -1,0 +1,222 @@
+"""The rows of a file of labels or answers, read strictly: nothing is guessed, mended or left out."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from crisis_filter.datasets.objects import kind_of, read_objects
+from crisis_filter.errors import InputError
+
+__all__ = ["Row", "content", "parsed", "rows"]
+
+_YES, _NO = ("true", "1", "yes"), ("false", "0", "no")
+_DELIMITERS = {".csv": ",", ".tsv": "\t"}
+_LINES = (".jsonl", ".ndjson")
+_KNOWN = ".jsonl, .csv, .tsv or .parquet (the first also with .gz)"
+# What a spreadsheet would run as a formula has a quote mark before it in our CSV.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row, and where it stands."""
+
+    place: str
+    """`FILE: line 12`, as errors begin."""
+    fields: Mapping[str, object] = field(repr=False)
+
+    def wrong(self, name: str, what: str) -> InputError:
+        """The error for one field; `what` says what is wrong and what to do, in words of ours."""
+        return InputError(f"{self.place}: {name!r} {what}")
+
+    def id(self) -> str:
+        """The id: a text that is not empty, or a whole number.
+
+        Raises:
+            InputError: it is missing or something else.
+        """
+        value = self.fields.get("id")
+        if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+            raise self.wrong("id", "is missing or no text; give each row the id of its message")
+        return str(value)
+
+    def yes_no(self, name: str) -> bool | None:
+        """A label: true or false, 1 or 0; in a table of texts also yes or no. `None` where there is none.
+
+        Raises:
+            InputError: it is anything else.
+        """
+        value = self.fields.get(name)
+        if value is None or value == "":
+            return None
+        if isinstance(value, bool):
+            return value
+        word = str(value).strip().casefold() if isinstance(value, str | int) else ""
+        if word in _YES or word in _NO:
+            return word in _YES
+        raise self.wrong(name, f"holds {kind_of(value)} that is none of true, false, 1, 0, yes, no; mend the label")
+
+    def share(self, name: str) -> float | None:
+        """A score from 0 to 1; `None` where there is none.
+
+        Raises:
+            InputError: it is no number, NaN, infinite, or out of range.
+        """
+        value = self.fields.get(name)
+        if value is None or value == "":
+            return None
+        try:
+            found = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
+        except (ValueError, OverflowError):
+            found = math.nan
+        if not 0.0 <= found <= 1.0:
+            raise self.wrong(name, "is no number from 0 to 1; leave it out where the system gave none")
+        return found
+
+    def names(self, name: str) -> tuple[str, ...] | None:
+        """Several words: an array, or a text parted by `|`, `;` or `,`; `None` where the field is missing or null.
+
+        Raises:
+            InputError: an array of anything but texts, or another kind of value.
+        """
+        value = self.fields.get(name)
+        if value is None:
+            return None
+        if isinstance(value, str):
+            for mark in ";,":
+                value = value.replace(mark, "|")
+            return tuple(word for part in value.split("|") if (word := part.strip()))
+        if isinstance(value, list) and all(isinstance(word, str) for word in value):
+            return tuple(value)
+        raise self.wrong(name, f"holds {kind_of(value)} instead of a list of category ids")
+
+    def word(self, name: str) -> str | None:
+        """A short text, whole number or yes-or-no, as a text; `None` where there is none."""
+        value = self.fields.get(name)
+        if value is None or value == "" or isinstance(value, list | dict | float):
+            return None
+        return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def content(path: Path) -> bytes:
+    """The bytes of a file; one that ends in `.gz` unpacked.
+
+    Raises:
+        InputError: it cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or 'not a gzip file'}") from None
+    except EOFError:
+        raise InputError(f"{path}: is not a whole gzip file; fetch it again") from None
+
+
+def rows(path: Path) -> Iterator[Row]:
+    """The rows of a file, in order; blank lines between them do not count.
+
+    Args:
+        path: JSON Lines (`.jsonl`, `.ndjson`, also with `.gz`), `.csv` or `.tsv` with a header, or `.parquet`.
+
+    Raises:
+        InputError: no such file, another ending, bytes that are no UTF-8, a line that is no JSON object, a key or column twice, NaN, a
+            ragged row; names file and line, never a value.
+        ConfigurationError: Parquet without the `parquet` extra.
+    """
+    ending = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
+    if ending == ".parquet":
+        for entry in read_objects(path):
+            yield Row(f"{entry.file}: {entry.unit} {entry.number}", entry.fields)
+    elif ending in _DELIMITERS:
+        yield from _table(path, _DELIMITERS[ending])
+    elif ending in _LINES:
+        for number, line in enumerate(content(path).split(b"\n"), start=1):
+            if line.strip():
+                place = f"{path}: line {number}"
+                yield Row(place, parsed(line, place, first=number == 1))
+    else:
+        raise InputError(f"{path}: name a file that ends in {_KNOWN}")
+
+
+def parsed(line: bytes, place: str, *, first: bool = False) -> dict[str, object]:
+    """The object on a line.
+
+    Args:
+        line: its bytes.
+        place: how an error begins.
+        first: whether a byte-order mark may stand before it.
+
+    Raises:
+        InputError: it is none; the parser's own words are kept back, for they may quote the line.
+    """
+    try:
+        value = json.loads(
+            line.decode("utf-8-sig" if first else "utf-8"), object_pairs_hook=_once, parse_constant=_refused
+        )
+    except UnicodeDecodeError:
+        raise InputError(f"{place}: bytes that are not UTF-8; save the file as UTF-8") from None
+    except _NotANumberError:
+        raise InputError(f"{place}: NaN or infinity, which is no JSON; leave the field out") from None
+    except _TwiceError:
+        raise InputError(f"{place}: a field occurs twice; keep one of them") from None
+    except (ValueError, RecursionError):
+        raise InputError(f"{place}: not valid JSON; give one object a line") from None
+    if not isinstance(value, dict):
+        raise InputError(f"{place}: {kind_of(value)} and no object; give one object a line")
+    return value
+
+
+class _TwiceError(ValueError):
+    pass
+
+
+class _NotANumberError(ValueError):
+    pass
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _TwiceError
+    return found
+
+
+def _refused(_: str) -> object:
+    raise _NotANumberError
+
+
+def _table(path: Path, delimiter: str) -> Iterator[Row]:
+    try:
+        text = content(path).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: bytes that are not UTF-8; save the file as UTF-8") from None
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    start, head = 1, None
+    while True:
+        try:
+            cells = next(reader, None)
+        except csv.Error:
+            raise InputError(f"{path}: line {start}: quotes that do not close, or a cell too long; mend it") from None
+        if cells is None:
+            return
+        if head is None:
+            head = cells
+            if len(set(head)) != len(head):
+                raise InputError(f"{path}: two columns have the same name; name each its own")
+        elif cells:
+            if len(cells) != len(head):
+                raise InputError(f"{path}: line {start}: {len(cells)} cells under {len(head)} columns; mend the row")
+            yield Row(f"{path}: line {start}", dict(zip(head, map(_shown, cells), strict=True)))
+        start = reader.line_num + 1
+
+
+def _shown(cell: str) -> str:
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA else cell

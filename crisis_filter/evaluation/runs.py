@@ -1,0 +1,293 @@
+"""One run: what a system said of each message, read from a file that is kept as it was written."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import get_args
+
+from pydantic import ValidationError
+
+from crisis_filter.assets import file_sha256
+from crisis_filter.errors import Fault, InputError
+from crisis_filter.evaluation.records import System
+from crisis_filter.evaluation.rows import Row, content, parsed, rows
+from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome, Provenance
+
+__all__ = ["SCALES", "Answer", "Cut", "Run", "read_run"]
+
+SCALES: tuple[tuple[str, ...], ...] = (
+    ("none", "mild", "moderate", "severe", "imminent"),
+    ("none", "mild", "moderate", "high", "critical"),
+    ("none", "low", "medium", "high", "critical"),
+    ("none", "low", "moderate", "high", "imminent"),
+    ("safe", "low", "medium", "high"),
+)
+"""Severity scales that systems speak, least first; the first is ours."""
+_OUTCOMES = frozenset(get_args(Outcome))
+_UNKNOWN_FAULT = "not said"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How a severity becomes crisis or not."""
+
+    least: str
+    """The least severity that counts as a crisis."""
+    scale: tuple[str, ...] | None = None
+    """All severities, least first; `None` takes the one of `SCALES` that has all that occur."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What one system said of one message."""
+
+    outcome: Outcome
+    score: float | None
+    source: str | None
+    """Where the score came from."""
+    categories: frozenset[str] | None
+    """`None` for a system that names none; `unspecified` is not among them."""
+    fault: str | None
+    place: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """All answers of one system."""
+
+    system: System
+    answers: dict[str, Answer]
+    """By id, in the order of the file."""
+    warnings: tuple[str, ...]
+
+
+def read_run(
+    path: Path, known: Sequence[str], taxonomy: str, *, name: str | None = None, cut: Cut | None = None
+) -> Run:
+    """The answers of a system.
+
+    Args:
+        path: assessments as `classify --json` or `--output` wrote them, or rows of another system (see `rows.rows`): `id` and one of `outcome`
+            (crisis, no_crisis, undetermined), `crisis` (true, false; null where it failed) and `severity`; if it has them, `score` (0 to 1),
+            `categories` and `fault`.
+        known: ids of categories that may occur.
+        taxonomy: id of the taxonomy that they belong to.
+        name: of the system; `None` takes the file's.
+        cut: for severities; needed where a file has nothing else.
+
+    Raises:
+        InputError: two answers for one id, an unknown category, a NaN score, answers made with different settings in one file, or a row that
+            says nothing; names file and line, never a value.
+    """
+    head = _first(path)
+    if head is None:
+        raise InputError(f"{path}: there are no answers")
+    whole = "provenance" in head
+    answers: dict[str, Answer] = {}
+    made = _Made(path, taxonomy)
+    found = _assessments(path, known, made) if whole else _others(path, known, made, cut, head)
+    for at, answer in found:
+        if (first := answers.setdefault(at, answer)) is not answer:
+            raise InputError(f"{answer.place}: a second answer for the id of {_short(first.place)}; keep one of them")
+    severity = not whole and _kind(head) == "severity"
+    return Run(
+        system=System(
+            name=name or path.name.split(".")[0],
+            file=str(path),
+            sha256=file_sha256(path),
+            kind="assessments" if whole or made.detectors else "severity" if severity else "binary",
+            detector=", ".join(made.detectors) or "not said",
+            models=tuple(made.models),
+            prompts=made.prompts,
+            taxonomy=made.taxonomy,
+            policy=made.policy,
+            versions=tuple(made.versions),
+            cut=cut.least if severity and cut else "",
+        ),
+        answers=answers,
+        warnings=tuple(made.warnings()),
+    )
+
+
+class _Made:
+    """Who judged, gathered over a file: one file is one configuration."""
+
+    def __init__(self, path: Path, taxonomy: str) -> None:
+        self.path = path
+        self.wanted = taxonomy
+        self.first: tuple[object, ...] | None = None
+        self.place = ""
+        self.detectors: dict[str, None] = {}
+        self.models: dict[str, None] = {}
+        self.versions: dict[str, None] = {}
+        self.prompts: tuple[str, ...] = ()
+        self.policy = self.taxonomy = ""
+
+    def add(self, how: Provenance, place: str) -> None:
+        """One assessment's provenance.
+
+        Raises:
+            InputError: it is not that of the first, or of another taxonomy than the evaluation's.
+        """
+        settings = (how.detector, how.prompts, how.taxonomy, how.policy)
+        if self.first is None:
+            self._begin(how, place)
+            self.first = settings
+        elif settings != self.first:
+            names = ("detector", "prompts", "taxonomy", "policy")
+            other = next(name for name, one, two in zip(names, settings, self.first, strict=True) if one != two)
+            raise InputError(
+                f"{place}: made with another {other} than {_short(self.place)}; put each configuration in a file of its own"
+            )
+        if how.model is not None:
+            self.models[how.model] = None
+        self.versions[how.version] = None
+
+    def _begin(self, how: Provenance, place: str) -> None:
+        self.place = place
+        self.detectors[how.detector] = None
+        self.prompts = tuple(f"{ref.id} {ref.sha256[:12]}" for ref in how.prompts)
+        self.policy = f"{how.policy.id} {how.policy.sha256[:12]}" if how.policy else ""
+        if how.taxonomy is not None:
+            self.taxonomy = f"{how.taxonomy.id} {how.taxonomy.sha256[:12]}"
+            if how.taxonomy.id != self.wanted:
+                raise InputError(
+                    f"{place}: judged by the taxonomy {how.taxonomy.id}, and the labels are read by {self.wanted}; choose with --taxonomy"
+                )
+
+    def plain(self, row: Row) -> None:
+        """What a table says of who judged."""
+        for name, seen in (("detector", self.detectors), ("model", self.models), ("version", self.versions)):
+            if (word := row.word(name)) is not None:
+                seen[word] = None
+        if len(self.detectors) > 1:
+            raise row.wrong("detector", "is not that of the rows before; put each configuration in a file of its own")
+
+    def warnings(self) -> Iterator[str]:
+        for what, seen in (("models", self.models), ("versions of this package", self.versions)):
+            if len(seen) > 1:
+                yield f"{self.path.name}: {len(seen)} {what} answered"
+
+
+def _first(path: Path) -> dict[str, object] | None:
+    """The fields of the first row."""
+    return next((dict(row.fields) for row in rows(path)), None)
+
+
+def _kind(head: dict[str, object]) -> str | None:
+    return next((name for name in ("outcome", "crisis", "severity") if name in head), None)
+
+
+def _short(place: str) -> str:
+    return place.rsplit(": ", maxsplit=1)[-1]
+
+
+def _assessments(path: Path, known: Sequence[str], made: _Made) -> Iterator[tuple[str, Answer]]:
+    allowed = {*known, UNSPECIFIED}
+    for number, line in enumerate(content(path).split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        place = f"{path}: line {number}"
+        one = _assessment(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, place)
+        made.add(one.provenance, place)
+        named = frozenset(finding.category for finding in one.findings)
+        if not named <= allowed:
+            raise InputError(
+                f"{place}: a finding has an unknown category; there are {', '.join(known)}. Choose another --taxonomy?"
+            )
+        yield (
+            one.id,
+            Answer(
+                one.outcome, one.score, one.score_source, named - {UNSPECIFIED}, one.fault and one.fault.value, place
+            ),
+        )
+
+
+def _assessment(line: bytes, place: str) -> Assessment:
+    try:
+        return Assessment.model_validate_json(line)
+    except ValidationError as error:
+        wrong = sorted(
+            {".".join(map(str, each["loc"][:2])) or "the whole" for each in error.errors(include_input=False)}
+        )
+    # Says more than pydantic can where the line is no object, has NaN, or a field twice.
+    parsed(line, place)
+    raise InputError(
+        f"{place}: no assessment of this version: {', '.join(wrong)} missing or wrong; keep the file as written"
+    )
+
+
+def _others(
+    path: Path, known: Sequence[str], made: _Made, cut: Cut | None, head: dict[str, object]
+) -> Iterator[tuple[str, Answer]]:
+    kind = _kind(head)
+    if kind is None:
+        raise InputError(f"{path}: the rows have none of 'outcome', 'crisis' and 'severity'; give each its answer")
+    names_some = "categories" in head
+    found = rows(path)
+    scale: tuple[str, ...] = ()
+    if kind == "severity":
+        found, scale = _scaled(path, found, cut)
+    for row in found:
+        made.plain(row)
+        outcome = _outcome(row, kind, cut, scale)
+        named = row.names("categories")
+        if named is not None and not {*named} <= {*known, UNSPECIFIED}:
+            raise row.wrong(
+                "categories", f"has an unknown one; there are {', '.join(known)}. Choose another --taxonomy?"
+            )
+        if named and outcome != "crisis":
+            raise row.wrong("categories", "are named beside an outcome that is no crisis; mend one of them")
+        score = row.share("score")
+        fault = (_fault(row) or _UNKNOWN_FAULT) if outcome == "undetermined" else None
+        categories = frozenset(named or ()) - {UNSPECIFIED} if names_some else None
+        yield row.id(), Answer(outcome, score, _source(row, score), categories, fault, row.place)
+
+
+def _outcome(row: Row, kind: str, cut: Cut | None, scale: tuple[str, ...]) -> Outcome:
+    if kind not in row.fields:
+        raise row.wrong(kind, "is missing; give each row its answer, or null where the system failed")
+    if kind == "outcome":
+        word = row.word(kind)
+        if word not in _OUTCOMES:
+            raise row.wrong(kind, "is none of crisis, no_crisis, undetermined")
+        return word  # type: ignore[return-value]  # one of the three
+    if kind == "crisis":
+        said = row.yes_no(kind)
+        return "undetermined" if said is None else "crisis" if said else "no_crisis"
+    level = row.word(kind)
+    if level is None:
+        return "undetermined"
+    assert cut is not None  # noqa: S101  # `_scaled` has refused to go on without one
+    return "crisis" if scale.index(level) >= scale.index(cut.least) else "no_crisis"
+
+
+def _scaled(path: Path, found: Iterator[Row], cut: Cut | None) -> tuple[Iterator[Row], tuple[str, ...]]:
+    """The rows again, and the scale that their severities are of."""
+    if cut is None:
+        raise InputError(f"{path}: has severities only; say from which on it is a crisis with --crisis-from")
+    held = list(found)
+    seen = Counter(level for row in held if (level := row.word("severity")) is not None)
+    scales = [cut.scale] if cut.scale else SCALES
+    fit = [scale for scale in scales if {*seen, cut.least} <= {*scale}]
+    if not fit:
+        raise InputError(
+            f"{path}: severities or --crisis-from that no known scale has; give all, least first, with --scale"
+        )
+    if len({tuple(level in scale[scale.index(cut.least) :] for level in sorted(seen)) for scale in fit}) > 1:
+        raise InputError(f"{path}: the severities fit several scales; give theirs, least first, with --scale")
+    return chain(held), fit[0]
+
+
+def _fault(row: Row) -> str | None:
+    """The fault, if it is one of ours; another system's words are kept back, for they may quote a message."""
+    word = row.word("fault")
+    return word if word in {fault.value for fault in Fault} else None
+
+
+def _source(row: Row, score: float | None) -> str | None:
+    return None if score is None else row.word("score_source") or "not said"

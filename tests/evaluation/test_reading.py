@@ -1,0 +1,378 @@
+"""Files of labels and answers: what they may look like, and what is refused, by file, line and field, never by value."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from crisis_filter.errors import InputError
+from crisis_filter.evaluation.gold import Gold, read_gold
+from crisis_filter.evaluation.matching import match
+from crisis_filter.evaluation.runs import Cut, Run, read_run
+from crisis_filter.schema import Assessment
+from crisis_filter.tables.writing import AssessmentWriter
+from tests.evaluation.filing import CATEGORIES, assessed, labelled, lines
+
+SECRET = "my secret words"
+
+
+def gold(path: Path, **more: object) -> Gold:
+    return read_gold(path, CATEGORIES, **more)  # type: ignore[arg-type]
+
+
+def run(path: Path, **more: object) -> Run:
+    return read_run(path, CATEGORIES, "clinical-v1", **more)  # type: ignore[arg-type]
+
+
+def test_labels_are_the_same_from_every_kind_of_file(tmp_path: Path) -> None:
+    rows = [
+        labelled("m1", "abuse", "suicide", stratum="mixed"),
+        labelled("m2", stratum="billing"),
+        labelled("3", "neglect"),
+    ]
+    lines(tmp_path / "a.jsonl", rows)
+    (tmp_path / "b.jsonl").write_bytes(
+        b"\xef\xbb\xbf" + (tmp_path / "a.jsonl").read_bytes().replace(b"\n", b"\r\n\r\n")
+    )
+    (tmp_path / "c.jsonl.gz").write_bytes(gzip.compress((tmp_path / "a.jsonl").read_bytes()))
+    (tmp_path / "d.csv").write_text(
+        'id,crisis,categories,stratum\nm1,TRUE,"abuse; suicide",mixed\nm2,no,,billing\n3,1,neglect,\n',
+        encoding="utf-8-sig",
+    )
+    (tmp_path / "e.tsv").write_text(
+        "id\tcrisis\tcategories\tstratum\nm1\tyes\tabuse|suicide\tmixed\nm2\t0\t\tbilling\n3\ttrue\tneglect\t\n"
+    )
+    pq.write_table(pa.Table.from_pylist([{"stratum": None, **row} for row in rows]), tmp_path / "f.parquet")
+    found = [
+        [(row.id, row.crisis, row.categories, dict(row.facets)) for row in gold(path).rows.values()]
+        for path in sorted(tmp_path.iterdir())
+    ]
+    assert found[0] == [
+        ("m1", True, frozenset({"abuse", "suicide"}), {"stratum": "mixed"}),
+        ("m2", False, frozenset(), {"stratum": "billing"}),
+        ("3", True, frozenset({"neglect"}), {}),
+    ]
+    assert [each == found[0] for each in found] == [True] * 6
+
+
+def test_a_crisis_without_categories_is_of_unknown_kind(tmp_path: Path) -> None:
+    """Not of no kind: Stage 2 could never be right about it."""
+    found = gold(lines(tmp_path / "g.jsonl", [{"id": "a", "crisis": True}, {"id": "b", "crisis": False}]))
+    assert [row.categories for row in found.rows.values()] == [None, frozenset()]
+
+
+def test_a_folder_is_read_by_its_splits(tmp_path: Path) -> None:
+    folder = Path(__file__).parents[2] / "data" / "starter-v1"
+    categories = (
+        "abuse",
+        "eating_disorder",
+        "neglect",
+        "psychosis",
+        "self_harm",
+        "substance_misuse",
+        "suicide",
+        "violence",
+    )
+    found = read_gold(folder, categories, splits=["test"], cluster="author")
+    assert len(found.rows) == 200
+    assert found.cluster_by == "author"
+    assert "no clinician" in found.labelled_by
+    with pytest.raises(InputError, match="choose with --split among"):
+        read_gold(folder, categories)
+    with pytest.raises(InputError, match="there is no split 'tset'"):
+        read_gold(folder, categories, splits=["tset"])
+
+
+BAD_LABELS: dict[str, tuple[list[dict[str, object] | str], str]] = {
+    "no label": ([labelled("a"), {"id": "b", "text": SECRET}], "line 2: 'crisis' is missing"),
+    "null label": ([{"id": "b", "crisis": None}], "line 1: 'crisis' is missing"),
+    "a word for a label": (
+        [{"id": "b", "crisis": SECRET}],
+        "line 1: 'crisis' holds a text that is none of true, false",
+    ),
+    "a number for a label": ([{"id": "b", "crisis": 2}], "'crisis' holds a number that is none of"),
+    "no id": ([{"crisis": True}], "'id' is missing"),
+    "an id twice": ([labelled("a"), labelled("b"), labelled("a")], "line 3: has the id of line 1"),
+    "unknown category": (
+        [labelled("a", SECRET)],
+        "line 1: 'categories' holds an unknown one; there are abuse, neglect",
+    ),
+    "categories beside no crisis": (
+        [{"id": "a", "crisis": False, "categories": ["abuse"]}],
+        "beside a message that is not",
+    ),
+    "categories of another kind": ([{"id": "a", "crisis": True, "categories": 3}], "holds a number instead of a list"),
+    "not JSON": ([labelled("a"), "{" + SECRET], "line 2: not valid JSON"),
+    "not an object": (["[1]"], "line 1: an array and no object"),
+    "a field twice": (['{"id": "a", "crisis": true, "crisis": false}'], "line 1: a field occurs twice"),
+    "NaN": (['{"id": "a", "crisis": NaN}'], "line 1: NaN or infinity"),
+    "nothing": ([], "there are no labels"),
+    "blank lines only": (["", "  "], "there are no labels"),
+}
+
+
+@pytest.mark.parametrize(("rows", "said"), BAD_LABELS.values(), ids=BAD_LABELS.keys())
+def test_bad_labels_are_refused(tmp_path: Path, rows: list[dict[str, object] | str], said: str) -> None:
+    with pytest.raises(InputError, match=r"gold\.jsonl") as caught:
+        gold(lines(tmp_path / "gold.jsonl", rows))
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("id,crisis\na,true,1\n", "line 2: 3 cells under 2 columns"),
+        ("id,crisis\na\n", "line 2: 1 cells under 2 columns"),
+        ('id,crisis\na,true\n"b,true\n', "line 3: quotes that do not close"),
+        ("id,crisis,crisis\na,true,false\n", "two columns have the same name"),
+        ("a,true\nb,false\n", "line 2: 'crisis' is missing"),
+        (b"id,crisis\n\xff,true\n", "not UTF-8"),
+        ("", "there are no labels"),
+    ],
+)
+def test_bad_tables_are_refused(tmp_path: Path, content: str | bytes, said: str) -> None:
+    (tmp_path / "g.csv").write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(InputError, match=r"g\.csv") as caught:
+        gold(tmp_path / "g.csv")
+    assert said in str(caught.value)
+
+
+def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
+    for name, content, said in (
+        ("a.txt", b"x", "name a file that ends in"),
+        ("b.jsonl.gz", b"no gzip", "cannot be read"),
+        ("c.jsonl.gz", gzip.compress(b'{"id":"a","crisis":true}\n' * 99)[:-20], "not a whole gzip file"),
+        ("d.parquet", b"PAR1", "cannot be read as Parquet"),
+    ):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(InputError, match=said):
+            gold(tmp_path / name)
+    with pytest.raises(InputError, match="No such file"):
+        gold(tmp_path / "absent.jsonl")
+
+
+def test_fields_to_group_by_must_be_there(tmp_path: Path) -> None:
+    path = lines(tmp_path / "g.jsonl", [labelled("a", clinic="x"), labelled("b", "abuse", clinic="y", ward="w")])
+    assert [row.facets["clinic"] for row in gold(path, facets=["clinic"]).rows.values()] == ["x", "y"]
+    assert gold(path, cluster="clinic").cluster_by == "clinic"
+    assert gold(path).cluster_by is None
+    with pytest.raises(InputError, match="no row has the field 'sex'"):
+        gold(path, facets=["sex"])
+    with pytest.raises(InputError, match="line 1: has no 'ward'"):
+        gold(path, cluster="ward")
+    with pytest.raises(InputError, match="is a file; a split is chosen from a folder"):
+        gold(path, splits=["test"])
+
+
+def test_an_export_in_any_format_says_the_same(tmp_path: Path) -> None:
+    rows = [
+        assessed("=a", "abuse", "suicide", score=0.75),
+        assessed("-b", score=0.25),
+        assessed("c", outcome="undetermined", fault="refusal_field"),
+        assessed("d", outcome="crisis"),
+    ]
+    for name in ("x.jsonl", "x.csv", "x.parquet"):
+        with AssessmentWriter(tmp_path / name) as writer:
+            for row in rows:
+                writer.write(Assessment.model_validate(row))
+    found = {
+        name: [
+            (at, one.outcome, one.score, one.source, one.categories, one.fault)
+            for at, one in run(tmp_path / name).answers.items()
+        ]
+        for name in ("x.jsonl", "x.csv", "x.parquet")
+    }
+    assert found["x.jsonl"] == [
+        ("=a", "crisis", 0.75, "engine", frozenset({"abuse", "suicide"}), None),
+        ("-b", "no_crisis", 0.25, "engine", frozenset(), None),
+        ("c", "undetermined", None, None, frozenset(), "refusal_field"),
+        ("d", "crisis", None, None, frozenset(), None),
+    ]
+    assert found["x.csv"] == found["x.jsonl"]
+    assert found["x.parquet"] == found["x.jsonl"]
+    assert [run(tmp_path / name).system.detector for name in found] == ["scripted"] * 3
+    assert run(tmp_path / "x.jsonl").system.policy == f"default-v3 {'1' * 12}"
+
+
+def test_other_systems_say_crisis_or_how_severe(tmp_path: Path) -> None:
+    flags = run(
+        lines(
+            tmp_path / "flags.jsonl",
+            [{"id": 1, "crisis": True, "score": 1}, {"id": 2, "crisis": 0}, {"id": 3, "crisis": None}],
+        )
+    )
+    assert [(at, one.outcome, one.score) for at, one in flags.answers.items()] == [
+        ("1", "crisis", 1.0),
+        ("2", "no_crisis", None),
+        ("3", "undetermined", None),
+    ]
+    assert (flags.system.kind, flags.answers["1"].categories) == ("binary", None)
+    levels = [{"id": n, "severity": level} for n, level in enumerate(["none", "mild", "high", "critical", None])]
+    graded = run(lines(tmp_path / "graded.jsonl", levels), cut=Cut("high"))
+    assert [one.outcome for one in graded.answers.values()] == [
+        "no_crisis",
+        "no_crisis",
+        "crisis",
+        "crisis",
+        "undetermined",
+    ]
+    assert (graded.system.kind, graded.system.cut) == ("severity", "high")
+    words = run(
+        lines(
+            tmp_path / "w.jsonl",
+            [{"id": "a", "outcome": "crisis"}, {"id": "b", "outcome": "undetermined", "fault": SECRET}],
+        )
+    )
+    assert words.answers["b"].fault == "not said", "another system's words may quote a message"
+
+
+def test_severities_need_a_cut_and_one_scale(tmp_path: Path) -> None:
+    path = lines(tmp_path / "s.jsonl", [{"id": "a", "severity": "low"}, {"id": "b", "severity": "high"}])
+    for cut, said in (
+        (None, "say from which on it is a crisis"),
+        (Cut("imminent", ("none", "imminent")), "no known scale has"),
+        (Cut("terrible"), "no known scale has"),
+    ):
+        with pytest.raises(InputError, match=said):
+            run(path, cut=cut)
+    own = run(path, cut=Cut("low", ("low", "high")))
+    assert [one.outcome for one in own.answers.values()] == ["crisis", "crisis"]
+    assert [one.outcome for one in run(path, cut=Cut("high")).answers.values()] == ["no_crisis", "crisis"]
+
+
+BAD_RUNS: dict[str, tuple[list[dict[str, object] | str], str]] = {
+    "an id twice": (
+        [assessed("a"), assessed("b"), assessed("a", "abuse")],
+        "line 3: a second answer for the id of line 1",
+    ),
+    "unknown category": ([assessed("a", "psychosis")], "line 1: a finding has an unknown category; there are abuse"),
+    "two policies": ([assessed("a"), assessed("b", policy="other")], "line 2: made with another policy than line 1"),
+    "two detectors": (
+        [assessed("a"), assessed("b", detector="local")],
+        "line 2: made with another detector than line 1",
+    ),
+    "a score that is NaN": ([json.dumps(assessed("a", score=0.5)).replace("0.5", "NaN")], "line 1: NaN or infinity"),
+    "a score out of range": (
+        [{**assessed("a", score=0.5), "score": 1.5}],
+        "line 1: no assessment of this version: score",
+    ),
+    "a fault beside no crisis": ([{**assessed("a"), "fault": "timeout"}], "line 1: no assessment of this version"),
+    "a field of another version": ([{**assessed("a"), "mood": SECRET}], "line 1: no assessment of this version: mood"),
+    "half a line": ([json.dumps(assessed("a"))[:-9]], "line 1: not valid JSON"),
+    "nothing": ([], "there are no answers"),
+    "no answer at all": ([{"id": "a", "text": SECRET}], "have none of 'outcome', 'crisis' and 'severity'"),
+    "an answer that is missing": ([{"id": "a", "crisis": True}, {"id": "b"}], "line 2: 'crisis' is missing"),
+    "an outcome of other words": (
+        [{"id": "a", "outcome": "safe"}],
+        "'outcome' is none of crisis, no_crisis, undetermined",
+    ),
+    "a score in words": ([{"id": "a", "crisis": True, "score": SECRET}], "line 1: 'score' is no number from 0 to 1"),
+    "a score too great": ([{"id": "a", "crisis": True, "score": 10**400}], "line 1: 'score' is no number from 0 to 1"),
+    "categories and no crisis": (
+        [{"id": "a", "crisis": None, "categories": ["abuse"]}],
+        "beside an outcome that is no crisis",
+    ),
+}
+
+
+@pytest.mark.parametrize(("rows", "said"), BAD_RUNS.values(), ids=BAD_RUNS.keys())
+def test_bad_runs_are_refused(tmp_path: Path, rows: list[dict[str, object] | str], said: str) -> None:
+    with pytest.raises(InputError, match=r"run\.jsonl") as caught:
+        run(lines(tmp_path / "run.jsonl", rows))
+    assert said in str(caught.value)
+    assert SECRET not in str(caught.value)
+
+
+def test_another_taxonomy_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="judged by the taxonomy clinical-v1, and the labels are read by other"):
+        read_run(lines(tmp_path / "run.jsonl", [assessed("a")]), CATEGORIES, "other")
+
+
+@pytest.mark.parametrize(
+    ("more", "fewer", "said"),
+    [
+        (["x", "y"], [], "line 4: no label for this id, nor for 1 more of this run"),
+        ([], ["b"], "no answer for 1 of 3 labelled messages, the first at"),
+    ],
+)
+def test_ids_must_be_those_of_the_labels(tmp_path: Path, more: list[str], fewer: list[str], said: str) -> None:
+    """Neither side is dropped in silence; with `common` the rest is counted."""
+    labels = gold(lines(tmp_path / "gold.jsonl", [labelled("a"), labelled("b", "abuse"), labelled("c")]))
+    answers = run(
+        lines(tmp_path / "run.jsonl", [assessed(at) for at in "abc" if at not in fewer] + [assessed(at) for at in more])
+    )
+    with pytest.raises(InputError) as caught:
+        match(labels, [answers], CATEGORIES)
+    assert said in str(caught.value)
+    assert "--common" in str(caught.value)
+    found = match(labels, [answers], CATEGORIES, common=True)
+    assert (found.left_out, found.systems[0].left_out, len(found.ids)) == (len(fewer), len(more), 3 - len(fewer))
+
+
+def test_systems_need_names_of_their_own_and_a_message_in_common(tmp_path: Path) -> None:
+    labels = gold(lines(tmp_path / "gold.jsonl", [labelled("a")]))
+    one = run(lines(tmp_path / "run.jsonl", [assessed("a")]))
+    with pytest.raises(InputError, match="same name"):
+        match(labels, [one, one], CATEGORIES)
+    other = run(lines(tmp_path / "other.jsonl", [assessed("z")]))
+    with pytest.raises(InputError, match="no message is labelled and answered by every system"):
+        match(labels, [one, other], CATEGORIES, common=True)
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.lists(st.text(max_size=3), max_size=2),
+    st.just({}),
+)
+READERS: dict[str, Callable[[Path], object]] = {
+    "labels": gold,
+    "answers": run,
+    "severities": lambda p: run(p, cut=Cut("high")),
+}
+
+
+@pytest.mark.parametrize("reader", READERS.values(), ids=READERS.keys())
+@given(
+    rows=st.lists(
+        st.dictionaries(
+            st.sampled_from(
+                ["id", "crisis", "categories", "severity", "score", "outcome", "fault", "detector", "text"]
+            ),
+            CELLS,
+        ),
+        max_size=3,
+    )
+)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_nonsense_is_read_or_refused(
+    tmp_path: Path, rows: list[dict[str, object]], reader: Callable[[Path], object]
+) -> None:
+    """Whatever a row holds, the reader gives rows or says what is wrong with the input."""
+    path = lines(tmp_path / "x.jsonl", rows)
+    try:
+        reader(path)
+    except InputError as error:
+        assert str(error).startswith(str(path))
+
+
+@pytest.mark.parametrize("name", ["x.jsonl", "x.csv", "x.tsv", "x.jsonl.gz", "x.parquet"])
+@given(content=st.binary(max_size=60))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+def test_any_bytes_are_read_or_refused(tmp_path: Path, content: bytes, name: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    for reader in READERS.values():
+        with pytest.raises(InputError):
+            reader(tmp_path / name)
