@@ -29,7 +29,7 @@ from crisis_filter.cli.options import (
     opened,
 )
 from crisis_filter.cli.progress import ProgressLine
-from crisis_filter.cli.show import BEGINNING, AssessmentTable, stdout_console
+from crisis_filter.cli.show import BEGINNING, AssessmentTable, plain, stdout_console
 from crisis_filter.cli.stopping import Stopper
 from crisis_filter.cli.tally import Tally, reading_lines
 from crisis_filter.cli.trouble import INTERNAL, putting_out, say, status_of, told
@@ -59,9 +59,17 @@ class _Run:
     progress: ProgressLine
     waiting: deque[str]
     """Beginnings of the texts that were read and not yet assessed, in order."""
+    hinting: bool
+    """Whether to say that a table gives no ids; once is enough."""
 
     def _messages(self) -> Iterator[Message]:
         for message in islice(iter(self.inputs), self.limit):
+            if self.hinting and (made_up := self.inputs.made_up) is not None:
+                self.hinting = False
+                _remark(
+                    f"{plain(made_up.name)}: no id in the first row, so it is called {plain(made_up.id)}, and others without one "
+                    "likewise; --id-column names the column with the ids"
+                )
             self.waiting.append(message.text[:BEGINNING])
             yield message
 
@@ -141,7 +149,7 @@ def classify(
             if output is not None:
                 outlets.append(_writing(stack, output, sources, force=force))
             bar = ProgressLine(shown=not quiet and not (as_json and sys.stdout.isatty()))
-            run = _Run(sources, tally, limit, concurrency, outlets, stack.enter_context(bar), deque())
+            run = _Run(sources, tally, limit, concurrency, outlets, stack.enter_context(bar), deque(), not quiet)
             try:
                 stopper.run(run.go(crisis_filter))
             except BaseException as error:
@@ -176,6 +184,13 @@ def _arguments(given: list[str] | None) -> list[str]:
     if sys.stdin is not None and sys.stdin.isatty():
         raise InputError("nothing to read: name a file, - for the standard input, or give the message itself")
     return [STDIN]
+
+
+def _remark(line: str) -> None:
+    """Talk while the progress line is shown: that stands in for the standard error, and `say` would write into the line."""
+    with suppress(OSError):
+        if sys.stderr is not None:
+            sys.stderr.write(f"{line}\n")
 
 
 def _print_line(assessment: Assessment, _: str) -> None:

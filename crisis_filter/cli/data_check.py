@@ -10,6 +10,7 @@ import typer
 from crisis_filter.cli.options import AsJson
 from crisis_filter.cli.show import plain
 from crisis_filter.cli.trouble import BAD_INPUT, putting_out, told
+from crisis_filter.cli.wording import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,12 +81,21 @@ def _show(found: Inspection) -> None:
     from rich.console import Console
     from rich.text import Text
 
+    from crisis_filter.datasets.reading import UNKNOWN
+
     console = Console(highlight=False)
     # Names, labels and ids are of the file's making, so nothing in them is read as markup.
     console.print(Text(plain(found.name), style="bold"), Text(f" labels: {plain(found.labelled_by)}"), soft_wrap=True)
     for split in found.splits:
         console.print()
         console.print(_table(split))
+    if unsigned := sum(split.authors.get(UNKNOWN, 0) for split in found.splits):
+        every = sum(split.rows for split in found.splits)
+        console.print()
+        console.print(
+            f"no author is given for {unsigned:,} of {counted(every, 'message')}: leaks between authors cannot be seen",
+            soft_wrap=True,
+        )
     errors = [problem for problem in found.problems if problem.weight == "error"]
     warnings = [problem for problem in found.problems if problem.weight == "warning"]
     console.print()
@@ -136,7 +146,7 @@ def _lines(split: SplitReport) -> Iterator[tuple[str, str]]:
         ("authors", split.authors),
         ("languages", split.languages),
     ):
-        yield name, ", ".join(f"{key} {count:,}" for key, count in counts.items()) or "-"
+        yield name, ", ".join(f"{key or 'not given'} {count:,}" for key, count in counts.items()) or "-"
 
 
 def _spread(found: Spread, digits: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from crisis_filter.evaluation.gold import Gold
     from crisis_filter.evaluation.records import Evaluation
-    from crisis_filter.evaluation.runs import Cut, Run
+    from crisis_filter.evaluation.runs import Cut
 
 _INPUT, _FIGURES, _OUTPUT = "Input", "Figures", "Output"
 _ENDINGS = (".html", ".md", ".json")
@@ -63,6 +64,21 @@ def evaluate(
     ] = None,
     scale: Annotated[
         str | None, typer.Option(help="Their severities, least first, parted by commas.", rich_help_panel=_INPUT)
+    ] = None,
+    label_field: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A field that the labels call otherwise, as OURS=THEIRS: crisis=flag, id=msg_id. May be repeated.",
+            rich_help_panel=_INPUT,
+        ),
+    ] = None,
+    run_field: Annotated[
+        list[str] | None,
+        typer.Option(help="The same for the runs; may be repeated.", rich_help_panel=_INPUT),
+    ] = None,
+    labelled_by: Annotated[
+        str | None,
+        typer.Option(help="Who gave the labels of a file; every figure repeats it.", rich_help_panel=_INPUT),
     ] = None,
     cluster: Annotated[
         str | None,
@@ -132,29 +148,40 @@ def evaluate(
     """
     with told():
         if paper:
-            from crisis_filter.cli.evaluate_paper import show_paper
-
-            if gold is not None:
-                raise InputError(
-                    "--paper takes no labels and no runs: it prints published counts; leave one of the two out"
-                )
-            show_paper(as_json=as_json)
+            _show_paper(alone=gold is None and not output and not with_text, as_json=as_json)
             return
         if gold is None or not runs:
             raise InputError("name the labels and at least one run: crisis-filter evaluate GOLD RUN; or give --paper")
-        targets = _targets(output or [], [gold, *(Path(_named(run)[1]) for run in runs)], force=force)
+        targets = _targets(
+            output or [], [gold, *(Path(_named(run)[1]) for run in runs)], force=force, with_text=with_text
+        )
         from crisis_filter.evaluation.evaluate import evaluate as figures
+        from crisis_filter.evaluation.gold import read_gold
         from crisis_filter.evaluation.prevalences import PREVALENCES
         from crisis_filter.evaluation.records import Settings
+        from crisis_filter.evaluation.runs import read_run
         from crisis_filter.taxonomy.load import load_taxonomy
 
         for share in prevalence or ():
             if not 0.0 < share < 1.0:
                 raise InputError("--prevalence must lie strictly between 0 and 1, such as 0.01 for 1%")
         known = load_taxonomy(taxonomy)
-        labels, read = _read(
-            gold, runs, known.ids, known.ref.id, split or (), facet or (), cluster, _cut(crisis_from, scale)
+        labels = read_gold(
+            gold,
+            known.ids,
+            splits=split or (),
+            facets=facet or (),
+            cluster=cluster,
+            names=_fields(label_field),
+            labelled_by=labelled_by,
         )
+        cut, names = _cut(crisis_from, scale), _fields(run_field)
+        read = [
+            read_run(Path(path), known.ids, known.ref.id, name=name, cut=cut, names=names)
+            for name, path in map(_named, runs)
+        ]
+        if cut is not None and all(run.system.kind != "severity" for run in read):
+            say("--crisis-from was not needed: no run has severities only")
         found = figures(
             labels,
             read,
@@ -180,6 +207,14 @@ def evaluate(
             say(f"written: {path}")
 
 
+def _show_paper(*, alone: bool, as_json: bool) -> None:
+    from crisis_filter.cli.evaluate_paper import show_paper
+
+    if not alone:
+        raise InputError("--paper prints published counts and takes nothing but --json; leave one of the two out")
+    show_paper(as_json=as_json)
+
+
 def _named(run: str) -> tuple[str | None, str]:
     """A name and a path, from NAME=FILE or FILE; a file that is there is one, whatever signs its name has."""
     name, mark, path = run.partition("=")
@@ -199,34 +234,35 @@ def _cut(crisis_from: str | None, scale: str | None) -> Cut | None:
     return Cut(crisis_from, words)
 
 
-def _read(
-    gold: Path,
-    runs: Sequence[str],
-    known: Sequence[str],
-    taxonomy: str,
-    splits: Sequence[str],
-    facets: Sequence[str],
-    cluster: str | None,
-    cut: Cut | None,
-) -> tuple[Gold, list[Run]]:
-    from crisis_filter.evaluation.gold import read_gold
-    from crisis_filter.evaluation.runs import read_run
-
-    labels = read_gold(gold, known, splits=splits, facets=facets, cluster=cluster)
-    named = [_named(run) for run in runs]
-    return labels, [read_run(Path(path), known, taxonomy, name=name, cut=cut) for name, path in named]
+def _fields(given: Sequence[str] | None) -> dict[str, str]:
+    """Our names for fields, and the file's."""
+    found = {}
+    for pair in given or ():
+        ours, mark, theirs = pair.partition("=")
+        if not (ours and mark and theirs):
+            raise InputError("a field is named as OURS=THEIRS, such as crisis=flag")
+        found[ours] = theirs
+    return found
 
 
-def _targets(paths: Sequence[Path], inputs: Sequence[Path], *, force: bool) -> list[Path]:
+def _targets(paths: Sequence[Path], inputs: Sequence[Path], *, force: bool, with_text: bool) -> list[Path]:
     """The files to write, looked at before the work."""
+    if with_text and not any(path.suffix.lower() == ".html" for path in paths):
+        raise InputError("--with-text is for a report in HTML: add --output report.html, or leave it out")
+    read = {each.resolve() for each in inputs}
     for path in paths:
         if path.suffix.lower() not in _ENDINGS:
             raise InputError(f"{path}: cannot tell what to write; end the name in {', '.join(_ENDINGS)}")
-        if path.resolve() in {each.resolve() for each in inputs}:
-            raise InputError(f"{path}: is an input too; choose another name for the output")
-        if path.exists() and not force:
-            raise InputError(f"{path}: is there already; choose another name, or add --force to replace it")
-        if not path.parent.is_dir():
+        # A manifest in the folder of the labels is an input as much as the folder.
+        if path.resolve() in read or path.resolve().parent in read:
+            raise InputError(f"{path}: is an input too, or among them; choose another name for the output")
+        try:
+            there, folder = path.exists() or path.is_symlink(), path.parent.is_dir()
+        except OSError as error:
+            raise InputError(f"{path}: is no name for a file: {error.strerror}") from None
+        if there and (not force or path.is_dir()):
+            raise InputError(f"{path}: is there already; choose another name, or add --force to replace a file")
+        if not folder:
             raise InputError(f"{path.parent}: no such folder; make it, or choose another")
     return list(dict.fromkeys(paths))
 
@@ -253,11 +289,19 @@ def _write(path: Path, found: Evaluation, texts: dict[str, str] | None) -> None:
         content = html(found, texts=texts)
     else:
         content = markdown(found) if ending == ".md" else found.model_dump_json(indent=1) + "\n"
+    beside = None
     try:
-        # Readable by its owner alone, as the file that a temporary one starts from: ids, and perhaps texts, are in it.
-        with NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, delete=False) as file:
+        # Readable by its owner alone: ids, and perhaps texts, are in it.
+        with NamedTemporaryFile(
+            "w", encoding="utf-8", dir=path.parent, prefix=f".{path.name[:99]}.", suffix=".part", delete=False
+        ) as file:
             beside = Path(file.name)
             file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
         beside.replace(path)
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+    finally:
+        if beside is not None:
+            beside.unlink(missing_ok=True)

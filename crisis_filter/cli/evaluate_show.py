@@ -9,13 +9,16 @@ from rich.text import Text
 
 from crisis_filter.cli.show import plain
 from crisis_filter.evaluation.records import Scores
+from crisis_filter.evaluation.report.comparing import versus
 from crisis_filter.evaluation.report.stage_one import by_outcome
+from crisis_filter.evaluation.report.summary import unanswered
 from crisis_filter.evaluation.report.words import (
     NO_INTERVAL,
     UNDEFINED,
     between,
     category_words,
     clean,
+    counted,
     estimate,
     level,
     number,
@@ -49,14 +52,18 @@ def show(evaluation: Evaluation, console: Console) -> None:
     """
     gold, wide = evaluation.gold, console.width >= _WIDE
     console.print(
-        _text(f"{gold.messages:,} messages, {gold.crises:,} of them crises. Labels of {gold.name}: {gold.labelled_by}")
+        _text(
+            f"{counted(gold.messages, 'message')}, {gold.crises:,} of them {'a crisis' if gold.crises == 1 else 'crises'}. Labels of {gold.name}: {gold.labelled_by}"
+        )
     )
+    for left in evaluation.left_out:
+        console.print(_text(unanswered(left)))
     for warning in evaluation.warnings:
         console.print(_text(f"warning: {warning}"))
-    counted = "as wrong" if evaluation.settings.failures == "wrong" else "as a crisis, since it reaches a person"
+    failures = "as wrong" if evaluation.settings.failures == "wrong" else "as a crisis, since it reaches a person"
     _print(
         console,
-        f"Stage 1, {level(evaluation.settings.level)} intervals; undetermined counts {counted}",
+        f"Stage 1, {level(evaluation.settings.level)} intervals; undetermined counts {failures}",
         ("system", "messages", "crisis", "undetermined", "not crisis", "rate"),
         [row for each in evaluation.systems for row in _stage_one(each, wide=wide)],
         numbers=(2, 3, 4),
@@ -90,12 +97,12 @@ def _stage_one(report: SystemReport, *, wide: bool) -> Iterator[tuple[str, ...]]
     """A row for the crises and a row for the others."""
     one = report.screening
     sides = (
-        ("crises", one.crises, "sensitivity", one.measures.sensitivity),
-        ("others", one.others, "specificity", one.measures.specificity),
+        (("crisis", "crises"), one.crises, "sensitivity", one.measures.sensitivity),
+        (("other", "others"), one.others, "specificity", one.measures.specificity),
     )
     for name, (what, side, rate, of) in zip((clean(report.system.name), ""), sides, strict=True):
         cells = (f"{n:,}" for n in by_outcome(side))
-        yield (name, f"{sum(side.values()):,} {what}", *cells, f"{rate} {_around(of, wide=wide)}")
+        yield (name, counted(sum(side.values()), *what), *cells, f"{rate} {_around(of, wide=wide)}")
 
 
 def _around(of: Interval, *, wide: bool) -> str:
@@ -159,7 +166,7 @@ def _pairs(evaluation: Evaluation, console: Console, *, wide: bool) -> None:
     """Differences with their tests."""
     rows = [
         (
-            f"{one.outcome}: {clean(one.first)} less {clean(one.second)}",
+            f"{one.outcome}: {versus(one)}",
             f"{one.only_first:,} / {one.only_second:,} of {one.messages:,}",
             UNDEFINED
             if one.estimate is None
@@ -171,9 +178,9 @@ def _pairs(evaluation: Evaluation, console: Console, *, wide: bool) -> None:
     ]
     if rows:
         heads = ("pair", "only one right", "difference", "p", "adjusted p")
-        title = (
-            f"Pairs on the same messages: exact McNemar, p adjusted after {evaluation.settings.adjustment.capitalize()}"
-        )
+        title = f"Pairs on the same messages, first minus second: exact McNemar, p adjusted after {evaluation.settings.adjustment.capitalize()}"
         _print(console, title, heads, rows, numbers=(1, 2, 3, 4))
     if len(evaluation.pairs) > _MOST_PAIRS:
-        console.print(_text(f"{len(evaluation.pairs) - _MOST_PAIRS} more rows in a report: add --output report.html"))
+        console.print(
+            _text(f"{counted(len(evaluation.pairs) - _MOST_PAIRS, 'more row')} in a report: add --output report.html")
+        )

@@ -78,6 +78,27 @@ class ReadOptions:
     locale: str | None = None
 
 
+class _MetIds(SeenIds):
+    """Also counts the ids that were met: all that rows give, and none that are made up for those that give none."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.met = 0
+
+    def meet(self, row_id: str, text: str | None, source: int = 0) -> str:
+        self.met += 1
+        return super().meet(row_id, text, source)
+
+
+@dataclass(frozen=True, slots=True)
+class MadeUp:
+    """An id that the program made up where a table could have given one."""
+
+    name: str
+    """The input, as it was named."""
+    id: str
+
+
 class Inputs:
     """The messages of all arguments, in order, read as they are asked for.
 
@@ -94,6 +115,7 @@ class Inputs:
         # Name and reader change together, because the messages are read in one thread and told of in another.
         self._now: tuple[str, MessageReader] | None = None
         self._ended = 0
+        self._made_up: MadeUp | None = None
         self._labels = self._checked()
 
     def _checked(self) -> dict[str, str]:
@@ -120,6 +142,11 @@ class Inputs:
         return {**self._reports, now[0]: now[1].report} if now is not None else dict(self._reports)
 
     @property
+    def made_up(self) -> MadeUp | None:
+        """The id of the first table so far whose first readable row gives none; lines of text never do, and are no table."""
+        return self._made_up
+
+    @property
     def fraction(self) -> float | None:
         """How much has been read, 0 to 1, every input counted alike; `None` where a size is not known."""
         if any(s.kind == "stdin" for s in self._sources):
@@ -129,7 +156,7 @@ class Inputs:
         return min(1.0, (self._ended + begun) / len(self._sources))
 
     def __iter__(self) -> Iterator[Message]:
-        seen = SeenIds()
+        seen = _MetIds()
         texts = 0
         for source in self._sources:
             if source.kind == "text":
@@ -139,7 +166,7 @@ class Inputs:
                 yield from self._read(source, seen)
             self._ended += 1
 
-    def _read(self, source: Source, seen: SeenIds) -> Iterator[Message]:
+    def _read(self, source: Source, seen: _MetIds) -> Iterator[Message]:
         name = "standard input" if source.kind == "stdin" else source.value
         with read_messages(
             source.value,
@@ -151,6 +178,13 @@ class Inputs:
             seen=seen,
         ) as reader:
             self._now = name, reader
-            yield from reader
+            before = seen.met
+            looking = self._made_up is None and format_of(source.value, self._options.format) != "text"
+            for message in reader:
+                if looking and not message.unreadable:
+                    looking = False
+                    if seen.met == before:
+                        self._made_up = MadeUp(name, message.id)
+                yield message
         self._reports[name] = reader.report
         self._now = None

@@ -9,7 +9,7 @@ from typing import get_args
 
 from crisis_filter import assets
 from crisis_filter.datasets.objects import Entry, kind_of, read_lines
-from crisis_filter.datasets.reading import read_manifest
+from crisis_filter.datasets.reading import read_manifest, refuse_table
 from crisis_filter.errors import AssetError, InputError
 from crisis_filter.schema import Severity, Subject, Timeframe
 
@@ -115,6 +115,7 @@ def _of_file(path: Path, wanted: Wanted, *, nested: bool = False) -> RatingsFoun
         wanted: what to read.
         nested: whether the rows carry their ratings; otherwise the rows tell.
     """
+    refuse_table(path)
     entries = list(read_lines(path))
     if not nested and not any("ratings" in entry.fields for entry in entries):
         return RatingsFound(tuple(_line(entry, entry.fields, wanted) for entry in entries))

@@ -7,15 +7,19 @@ from itertools import combinations
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from crisis_filter.evaluation.matching import Answers, Flags, Matched
 from crisis_filter.evaluation.records import Pair, ScoreGap, Settings, Together
+from crisis_filter.evaluation.scores import ranked, why_unscored
 from crisis_filter.evaluation.screening import right
 from crisis_filter.stats import multilabel
+from crisis_filter.stats.draws import ranking_of_draws
 from crisis_filter.stats.paired import bonferroni, cochran_q, discordance, holm, mcnemar_exact, paired_difference
-from crisis_filter.stats.resampling import Resampling
+from crisis_filter.stats.ranking import auroc_difference
+from crisis_filter.stats.resampling import Resampling, Span, bootstrap_several
 
-__all__ = ["gaps", "pairs", "together"]
+__all__ = ["gaps", "pairs", "ranking_gaps", "together"]
 
 Side = Literal["sensitivity", "specificity"]
 
@@ -36,6 +40,8 @@ def pairs(matched: Matched, settings: Settings) -> tuple[Pair, ...]:
     adjust = holm if settings.adjustment == "holm" else bonferroni
     rows = []
     for outcome, fine in _sides(matched, settings):
+        if not len(fine[0]):
+            continue  # nothing to be right about: a p of 1 would look like a finding
         counts = [discordance(fine[one], fine[two]) for one, two in chosen]
         ps = [mcnemar_exact(found.first_only, found.second_only) for found in counts]
         for (one, two), found, p, p_adjusted in zip(chosen, counts, ps, adjust(ps), strict=True):
@@ -72,6 +78,37 @@ def together(matched: Matched, settings: Settings) -> tuple[Together, ...]:
                 )
             )
     return tuple(found)
+
+
+def ranking_gaps(matched: Matched, settings: Settings) -> tuple[ScoreGap, ...]:
+    """Differences of the area under the curve, of every two systems with scores of one source: DeLong, or whole clusters drawn."""
+    scored = [
+        (answers, ranked(matched, answers)[0]) for answers in matched.systems if why_unscored(matched, answers) is None
+    ]
+    found = []
+    for (one, first), (two, second) in combinations(scored, 2):
+        gap = auroc_difference(matched.crisis, first, second, settings.level)
+        span = gap.interval
+        if matched.clusters is not None:
+            span = _drawn_gap(matched, first, second, settings)
+        found.append(
+            ScoreGap(
+                first=one.run.system.name,
+                second=two.run.system.name,
+                figure="AUROC",
+                estimate=gap.estimate,
+                span=span,
+            )
+        )
+    return tuple(found)
+
+
+def _drawn_gap(
+    matched: Matched, first: NDArray[np.float64], second: NDArray[np.float64], settings: Settings
+) -> Span | None:
+    one, two = (ranking_of_draws(matched.crisis, values, ()) for values in (first, second))
+    how = Resampling(np.random.default_rng(settings.seed), settings.resamples, matched.clusters)
+    return bootstrap_several(len(first), lambda drawn: one(drawn) - two(drawn), how, level=settings.level)[0]
 
 
 def gaps(matched: Matched, ranked: Sequence[tuple[Answers, Flags]], settings: Settings) -> tuple[ScoreGap, ...]:

@@ -4,20 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from crisis_filter.assets import package_version
 from crisis_filter.evaluation.categories import categorising, why_not
-from crisis_filter.evaluation.comparing import gaps, pairs, together
+from crisis_filter.evaluation.comparing import gaps, pairs, ranking_gaps, together
 from crisis_filter.evaluation.gold import FACETS, Gold
 from crisis_filter.evaluation.matching import Answers, Matched, match
 from crisis_filter.evaluation.prevalences import PREVALENCES, at_prevalences
-from crisis_filter.evaluation.records import Evaluation, GoldSet, Settings, SystemReport
+from crisis_filter.evaluation.records import Evaluation, GoldSet, LeftOut, Settings, SystemReport
 from crisis_filter.evaluation.runs import Run
 from crisis_filter.evaluation.scores import scores
-from crisis_filter.evaluation.screening import screening, subgroups
+from crisis_filter.evaluation.screening import MOST_LEVELS, left_out, screening, subgroups
 from crisis_filter.stats.resampling import FEW_CLUSTERS
 
 __all__ = ["evaluate"]
 
+# Below this a difference is not put down to chance.
+_UNLIKE = 0.01
 # Below this many of a class a Wilson interval is wider than 0.3 around one half.
 _FEW = 30
 
@@ -51,6 +55,7 @@ def evaluate(
         ValueError: a level or prevalence out of range.
     """
     matched = match(gold, runs, categories, common=common)
+    missing = tuple(left_out(matched, settings)) if common else ()
     named = [(answers, answers.said) for answers in matched.systems if answers.said is not None]
     return Evaluation(
         version=package_version(),
@@ -71,9 +76,10 @@ def evaluate(
             _system(matched, answers, settings, (*FACETS, *facets), prevalences) for answers in matched.systems
         ),
         pairs=pairs(matched, settings),
-        gaps=gaps(matched, named, settings),
+        gaps=(*ranking_gaps(matched, settings), *gaps(matched, named, settings)),
         together=together(matched, settings),
-        warnings=tuple(_warnings(matched)),
+        left_out=missing,
+        warnings=tuple(_warnings(matched, missing, facets)),
     )
 
 
@@ -82,7 +88,7 @@ def _system(
 ) -> SystemReport:
     first = screening(matched, answers, settings)
     return SystemReport(
-        system=answers.run.system.model_copy(update={"left_out": answers.left_out}),
+        system=answers.run.system,
         screening=first,
         categorising=categorising(matched, answers, settings),
         no_categories=why_not(matched, answers),
@@ -92,21 +98,50 @@ def _system(
     )
 
 
-def _warnings(matched: Matched) -> Iterator[str]:
+def _warnings(matched: Matched, missing: Sequence[LeftOut], asked: Sequence[str]) -> Iterator[str]:
     """What makes figures doubtful."""
     crises, messages = int(matched.crisis.sum()), len(matched.ids)
-    for what, n in (("crises", crises), ("messages that are not a crisis", messages - crises)):
+    for one, several, n in (
+        ("crisis", "crises", crises),
+        ("message that is not a crisis", "messages that are not a crisis", messages - crises),
+    ):
         if not n:
-            yield f"the labels have no {what}: half of the figures are undefined"
+            yield f"the labels have no {several}: half of the figures are undefined"
         elif n < _FEW:
-            yield f"only {n} {what}: the intervals are wide, and averages over categories mean little"
-    if matched.left_out or any(answers.left_out for answers in matched.systems):
-        parts = ", ".join(f"{answers.left_out} answers of {answers.run.system.name}" for answers in matched.systems)
-        yield f"only the {messages} common messages count: {matched.left_out} labels and {parts} are left out"
-    clusters = None if matched.clusters is None else len(set(matched.clusters))
-    if clusters is not None and clusters < FEW_CLUSTERS:
-        yield f"{clusters} clusters are few: intervals from resamples are too narrow"
-    if matched.clusters is not None:
-        yield "Wilson intervals and tests of pairs take messages for independent, and are too narrow where clusters are alike"
+            yield f"only {n} {one if n == 1 else several}: the intervals are wide, and averages over categories mean little"
+    for each in missing:
+        found = each.sensitivity_if_missed
+        if each.crises or each.others:
+            yield (
+                f"{each.name} has no answer for some labelled messages (crises: {each.crises}, others: {each.others}), which are left out; "
+                f"were those crises missed, its sensitivity would be {found.count} of {found.nobs}"
+            )
+        if each.p_crises < _UNLIKE:
+            yield f"{each.name} lacks answers for crises and others unlike by chance (p {each.p_crises:.2g}): what is left is no fair sample"
+    yield from _twins(matched)
+    yield from _grouped(matched, asked)
     for answers in matched.systems:
         yield from answers.run.warnings
+
+
+def _grouped(matched: Matched, asked: Sequence[str]) -> Iterator[str]:
+    """What is doubtful of clusters and subgroups."""
+    if matched.clusters is not None:
+        for what, side in (("crises", matched.crisis), ("other messages", ~matched.crisis)):
+            clusters = len({matched.clusters[at] for at in np.flatnonzero(side)})
+            if 0 < clusters < FEW_CLUSTERS:
+                yield f"the {what} come from {clusters} clusters, which are few: intervals from resamples are too narrow"
+        yield "Wilson intervals and tests of pairs take messages for independent, and are too narrow where clusters are alike"
+    for facet in asked:
+        levels = {matched.gold.rows[at].facets.get(facet) for at in matched.ids} - {None}
+        if len(levels) >= MOST_LEVELS:
+            yield f"the field {facet} has {len(levels)} values, too many to make subgroups of"
+
+
+def _twins(matched: Matched) -> Iterator[str]:
+    """Systems that are one file."""
+    seen: dict[str, str] = {}
+    for answers in matched.systems:
+        system = answers.run.system
+        if (first := seen.setdefault(system.sha256, system.name)) != system.name:
+            yield f"{first} and {system.name} are the same file"

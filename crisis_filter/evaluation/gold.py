@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from crisis_filter.assets import file_sha256
 from crisis_filter.datasets.features import has_emoji, has_textese, words
@@ -12,6 +13,7 @@ from crisis_filter.datasets.reading import load, read_manifest
 from crisis_filter.datasets.records import Labelled, Split
 from crisis_filter.errors import AssetError, InputError
 from crisis_filter.evaluation.rows import Row, rows
+from crisis_filter.tables.formats import listed
 
 __all__ = ["FACETS", "Gold", "GoldRow", "read_gold"]
 
@@ -31,6 +33,11 @@ FACETS = (
     "words",
 )
 """Properties that make subgroups wherever the gold labels have them; the last three are counted from the text, where there is one."""
+_NOT_SAID = "not said"
+_PRIVATE = frozenset({"text", "id", "context", "ratings", "adjudication", "labels"})
+# Fields that answers have and labels have not.
+_ANSWERS = ("provenance", "outcome")
+_LONGEST_LEVEL = 60
 _YES_NO = {"true": "yes", "false": "no"}
 _LENGTHS = ((5, "up to 5"), (12, "6 to 12"), (30, "13 to 30"))
 
@@ -70,6 +77,8 @@ def read_gold(
     splits: Sequence[str] = (),
     facets: Sequence[str] = (),
     cluster: str | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
+    labelled_by: str | None = None,
 ) -> Gold:
     """The labels of a data set, or of one file.
 
@@ -78,19 +87,26 @@ def read_gold(
         known: ids of categories that may occur.
         splits: of a folder, which; needed where it has more than one.
         facets: more fields to make subgroups of, besides `FACETS`.
-        cluster: field whose equal values belong together; `None` takes `conversation` where every row has one.
+        cluster: field whose equal values belong together; `None` takes `conversation`, where any row has one; a row without
+            is then a cluster by itself.
+        names: of fields that a file calls otherwise; see `rows.rows`.
+        labelled_by: who gave the labels of a file; a data set's manifest says so itself.
 
     Raises:
         InputError: a row without a label, an id twice, an unknown category, categories beside "not crisis", a field that is nowhere; names
             file and line, never a value.
     """
     if path.is_dir():
-        name, files, labelled_by, found = _folder(path, splits)
+        name, files, given, found = _folder(path, splits)
+        if names or labelled_by is not None:
+            raise InputError(f"{path}: a data set names its fields, and who labelled it, in its manifest")
     else:
         if splits:
             raise InputError(f"{path}: is a file; a split is chosen from a folder with a manifest")
-        name, files, labelled_by = path.name, (path,), "not said"
-        found = rows(path)
+        name, files, given = path.name, (path,), labelled_by or _NOT_SAID
+        found = rows(path, names)
+    if private := _PRIVATE.intersection((*facets, cluster)):
+        raise InputError(f"{min(map(str, private))!r} is no property of a message to group by; leave it out")
     wanted = (*FACETS, *(facet for facet in facets if facet not in FACETS))
     gold: dict[str, GoldRow] = {}
     for row in found:
@@ -100,12 +116,12 @@ def read_gold(
                 f"{one.place}: has the id of {first.place.rsplit(': ', maxsplit=1)[-1]}; keep one of the two"
             )
     _refuse(gold, path, facets, cluster)
-    together = cluster is not None or all(row.cluster is not None for row in gold.values())
+    together = cluster is not None or any(row.cluster is not None for row in gold.values())
     return Gold(
         name=name,
         files=tuple(map(str, files)),
         sha256=tuple(map(file_sha256, files)),
-        labelled_by=labelled_by,
+        labelled_by=given,
         rows=gold,
         cluster_by=(cluster or "conversation") if together else None,
     )
@@ -145,9 +161,14 @@ def _labelled(folder: Path, found: Sequence[tuple[str, Labelled]]) -> Iterator[R
 
 
 def _gold(row: Row, known: Sequence[str], wanted: Sequence[str], cluster: str | None) -> GoldRow:
+    if answers := [name for name in _ANSWERS if name in row.fields]:
+        raise row.wrong(answers[0], "is a field of answers, not of labels; name the labels first, then the runs")
+    if "crisis" not in row.fields:
+        there = listed(list(row.fields))
+        raise row.wrong("crisis", f"is missing; fields: {there}. If one holds the label, say --label-field crisis=NAME")
     crisis, named = row.yes_no("crisis"), row.names("categories")
     if crisis is None:
-        raise row.wrong("crisis", "is missing; every row needs true or false")
+        raise row.wrong("crisis", "is empty; every row needs true or false")
     if named and not crisis:
         raise row.wrong("categories", "are named beside a message that is not a crisis; mend one of them")
     if any(category not in known for category in named or ()):
@@ -169,7 +190,11 @@ def _gold(row: Row, known: Sequence[str], wanted: Sequence[str], cluster: str | 
 def _level(row: Row, name: str, text: str | None) -> str | None:
     """In which level of a property a message is, if in any."""
     if name in row.fields:
-        return _YES_NO.get(row.word(name) or "", row.word(name))
+        word = row.word(name)
+        if word is not None and len(word) > _LONGEST_LEVEL:
+            # Whoever makes subgroups of a text would publish it.
+            raise row.wrong(name, "holds a text and no property; leave it out, or rename it")
+        return _YES_NO.get(word or "", word)
     if text is None:
         return None
     if name == "words":

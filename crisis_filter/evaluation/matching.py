@@ -71,6 +71,9 @@ def match(gold: Gold, runs: Sequence[Run], categories: Sequence[str], *, common:
     names = [run.system.name for run in runs]
     if len(set(names)) != len(names):
         raise InputError("two systems have the same name; give each its own, as in NAME=FILE")
+    for run in runs:
+        if run.system.sha256 in gold.sha256:
+            raise InputError(f"{run.system.file}: is the file of the labels; name what a system said")
     if not common:
         for run in runs:
             _refuse_odd(gold, run)
@@ -88,7 +91,8 @@ def match(gold: Gold, runs: Sequence[Run], categories: Sequence[str], *, common:
         crisis=np.array([row.crisis for row in rows], dtype=np.bool_),
         categories=tuple(categories),
         truth=truth,
-        clusters=tuple(str(row.cluster) for row in rows) if gold.cluster_by else None,
+        # A message that stands alone is a cluster by itself.
+        clusters=tuple(row.cluster or f"alone {row.id}" for row in rows) if gold.cluster_by else None,
         systems=tuple(_answers(run, ids, categories) for run in runs),
     )
 
@@ -96,18 +100,21 @@ def match(gold: Gold, runs: Sequence[Run], categories: Sequence[str], *, common:
 def _refuse_odd(gold: Gold, run: Run) -> None:
     advice = "or keep to the messages that all have with --common"
     if extra := [answer.place for at, answer in run.answers.items() if at not in gold.rows]:
-        raise InputError(
-            f"{extra[0]}: no label for this id, nor for {len(extra) - 1} more of this run; add labels, {advice}"
-        )
+        raise InputError(f"{extra[0]}: no label for this id, {_more(len(extra))}; add labels, {advice}")
     if lacking := [row.place for at, row in gold.rows.items() if at not in run.answers]:
         raise InputError(
             f"{run.system.file}: no answer for {len(lacking)} of {len(gold.rows)} labelled messages, the first at {lacking[0]}; assess them, {advice}"
         )
 
 
+def _more(several: int) -> str:
+    return f"nor for {several - 1} more of this run" if several > 1 else "the only one of this run"
+
+
 def _answers(run: Run, ids: Sequence[str], categories: Sequence[str]) -> Answers:
     found = [run.answers[at] for at in ids]
-    named = all(answer.categories is not None for answer in found)
+    # One that names any is a system that names them; a row without the field then names none.
+    named = any(answer.categories is not None for answer in found)
     return Answers(
         run=run,
         left_out=len(run.answers) - len(found),

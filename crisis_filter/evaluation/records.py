@@ -35,7 +35,24 @@ class GoldSet(Record):
     """How many clusters (conversations, authors) the resamples draw; `None` when messages are taken for independent."""
     cluster_by: str | None = None
     left_out: int = Field(default=0, ge=0)
-    """Messages that not every system was asked about, left out because the common ones were asked for."""
+    """Labelled messages without an answer from every system, left out because the common ones were asked for."""
+
+
+class LeftOut(Record):
+    """What of one system does not count, because the common messages were asked for."""
+
+    name: str
+    """Of the system."""
+    crises: int = Field(ge=0)
+    """Labelled crises without an answer of this system. Whether it was asked and failed, or never asked, nobody can tell from the files."""
+    others: int = Field(ge=0)
+    """Labelled messages that are no crisis, without an answer of this system."""
+    answers: int = Field(ge=0)
+    """Answers of this system about messages that are not labelled, or that another system lacks."""
+    sensitivity_if_missed: Interval
+    """Over all labelled crises, each without an answer counted as missed."""
+    p_crises: float
+    """Fisher's exact test that crises and others lack an answer equally often; a low one says that what is left is not a fair sample."""
 
 
 class System(Record):
@@ -53,8 +70,6 @@ class System(Record):
     versions: tuple[str, ...] = ()
     cut: str = ""
     """Of a severity-only system: the least severity that counts as a crisis."""
-    left_out: int = Field(default=0, ge=0)
-    """Assessments of messages that are not among the common ones."""
 
 
 class Measures(Record):
@@ -335,6 +350,8 @@ class Evaluation(Record):
     pairs: tuple[Pair, ...] = ()
     gaps: tuple[ScoreGap, ...] = ()
     together: tuple[Together, ...] = ()
+    left_out: tuple[LeftOut, ...] = ()
+    """For each system that lacks an answer or has one too many."""
     warnings: tuple[str, ...] = ()
     """What a reader must know before believing a figure."""
 

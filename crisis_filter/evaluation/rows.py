@@ -7,19 +7,26 @@ import gzip
 import io
 import json
 import math
+import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import MappingProxyType
 
 from crisis_filter.datasets.objects import kind_of, read_objects
 from crisis_filter.errors import InputError
+from crisis_filter.tables.formats import listed
+from crisis_filter.tables.rows import repaired_text
 
 __all__ = ["Row", "content", "parsed", "rows"]
 
-_YES, _NO = ("true", "1", "yes"), ("false", "0", "no")
+_YES, _NO = ("true", "1", "yes", "y"), ("false", "0", "no", "n")
+# Longer numbers cost time to write out, and some Python refuses.
+_MOST = 10**100
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _LINES = (".jsonl", ".ndjson")
-_KNOWN = ".jsonl, .csv, .tsv or .parquet (the first also with .gz)"
+_KNOWN = ".jsonl, .csv, .tsv or .parquet (all but the last also with .gz)"
 # What a spreadsheet would run as a formula has a quote mark before it in our CSV.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
@@ -45,7 +52,9 @@ class Row:
         value = self.fields.get("id")
         if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
             raise self.wrong("id", "is missing or no text; give each row the id of its message")
-        return str(value)
+        if isinstance(value, int) and abs(value) >= _MOST:
+            raise self.wrong("id", "is a number too long for an id; write it as a text")
+        return repaired_text(str(value))[0]
 
     def yes_no(self, name: str) -> bool | None:
         """A label: true or false, 1 or 0; in a table of texts also yes or no. `None` where there is none.
@@ -72,10 +81,12 @@ class Row:
         value = self.fields.get(name)
         if value is None or value == "":
             return None
-        try:
-            found = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else math.nan
-        except (ValueError, OverflowError):
-            found = math.nan
+        found = math.nan
+        # Python reads 0_1 as 1, and digits of other scripts.
+        plain = not isinstance(value, str) or (value.isascii() and "_" not in value)
+        if plain and isinstance(value, str | int | float) and not isinstance(value, bool):
+            with suppress(ValueError, OverflowError):
+                found = float(value)
         if not 0.0 <= found <= 1.0:
             raise self.wrong(name, "is no number from 0 to 1; leave it out where the system gave none")
         return found
@@ -98,11 +109,19 @@ class Row:
         raise self.wrong(name, f"holds {kind_of(value)} instead of a list of category ids")
 
     def word(self, name: str) -> str | None:
-        """A short text, whole number or yes-or-no, as a text; `None` where there is none."""
+        """A short text, whole number or yes-or-no, as a text; `None` where there is none, or something else.
+
+        Raises:
+            InputError: a number of hundreds of digits.
+        """
         value = self.fields.get(name)
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)  # a column of whole numbers with a gap in it
         if value is None or value == "" or isinstance(value, list | dict | float):
             return None
-        return str(value).lower() if isinstance(value, bool) else str(value)
+        if isinstance(value, int) and abs(value) >= _MOST:
+            raise self.wrong(name, "is a number too long; write it as a text")
+        return str(value).lower() if isinstance(value, bool) else repaired_text(str(value))[0]
 
 
 def content(path: Path) -> bytes:
@@ -116,21 +135,35 @@ def content(path: Path) -> bytes:
         return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or 'not a gzip file'}") from None
-    except EOFError:
+    except (EOFError, zlib.error):
         raise InputError(f"{path}: is not a whole gzip file; fetch it again") from None
 
 
-def rows(path: Path) -> Iterator[Row]:
+def rows(path: Path, names: Mapping[str, str] = MappingProxyType({})) -> Iterator[Row]:
     """The rows of a file, in order; blank lines between them do not count.
 
     Args:
-        path: JSON Lines (`.jsonl`, `.ndjson`, also with `.gz`), `.csv` or `.tsv` with a header, or `.parquet`.
+        path: JSON Lines (`.jsonl`, `.ndjson`), `.csv` or `.tsv` with a header, each also with `.gz`, or `.parquet`.
+        names: for fields that the file calls otherwise: our name, and the file's.
 
     Raises:
         InputError: no such file, another ending, bytes that are no UTF-8, a line that is no JSON object, a key or column twice, NaN, a
             ragged row; names file and line, never a value.
         ConfigurationError: Parquet without the `parquet` extra.
     """
+    found = _rows(path)
+    if not names:
+        yield from found
+    for row in found:
+        for ours, theirs in names.items():
+            if theirs not in row.fields:
+                raise InputError(f"{row.place}: there is no field {theirs!r}; fields: {listed(list(row.fields))}")
+            if ours != theirs and ours in row.fields:
+                raise InputError(f"{row.place}: {ours!r} is there already, so {theirs!r} cannot stand for it")
+        yield Row(row.place, {**row.fields, **{ours: row.fields[theirs] for ours, theirs in names.items()}})
+
+
+def _rows(path: Path) -> Iterator[Row]:
     ending = (path.with_suffix("") if path.suffix.lower() == ".gz" else path).suffix.lower()
     if ending == ".parquet":
         for entry in read_objects(path):
@@ -208,7 +241,9 @@ def _table(path: Path, delimiter: str) -> Iterator[Row]:
         if cells is None:
             return
         if head is None:
-            head = cells
+            head = [cell.strip() for cell in cells]
+            if len(head) == 1 and (";" in head[0] or "\t" in head[0]):
+                raise InputError(f"{path}: the columns are not parted by {delimiter!r}; save it so, or as .tsv")
             if len(set(head)) != len(head):
                 raise InputError(f"{path}: two columns have the same name; name each its own")
         elif cells:

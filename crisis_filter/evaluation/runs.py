@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from types import MappingProxyType
 from typing import get_args
 
 from pydantic import ValidationError
 
 from crisis_filter.assets import file_sha256
+from crisis_filter.datasets.objects import kind_of
 from crisis_filter.errors import Fault, InputError
 from crisis_filter.evaluation.records import System
 from crisis_filter.evaluation.rows import Row, content, parsed, rows
 from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome, Provenance
+from crisis_filter.tables.flat import named
+from crisis_filter.tables.formats import listed
 
 __all__ = ["SCALES", "Answer", "Cut", "Run", "read_run"]
 
@@ -29,6 +33,9 @@ SCALES: tuple[tuple[str, ...], ...] = (
 """Severity scales that systems speak, least first; the first is ours."""
 _OUTCOMES = frozenset(get_args(Outcome))
 _UNKNOWN_FAULT = "not said"
+_SETTINGS = ("detector", "prompts", "taxonomy", "policy")
+# Fields that labels have and answers have not.
+_LABELS = ("ratings", "adjudication", "stratum")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +73,13 @@ class Run:
 
 
 def read_run(
-    path: Path, known: Sequence[str], taxonomy: str, *, name: str | None = None, cut: Cut | None = None
+    path: Path,
+    known: Sequence[str],
+    taxonomy: str,
+    *,
+    name: str | None = None,
+    cut: Cut | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> Run:
     """The answers of a system.
 
@@ -78,6 +91,7 @@ def read_run(
         taxonomy: id of the taxonomy that they belong to.
         name: of the system; `None` takes the file's.
         cut: for severities; needed where a file has nothing else.
+        names: of fields that a file calls otherwise; see `rows.rows`.
 
     Raises:
         InputError: two answers for one id, an unknown category, a NaN score, answers made with different settings in one file, or a row that
@@ -86,14 +100,16 @@ def read_run(
     head = _first(path)
     if head is None:
         raise InputError(f"{path}: there are no answers")
+    if labels := [field for field in _LABELS if field in head]:
+        raise InputError(f"{path}: has {labels[0]!r}, a field of labels; name what a system said")
     whole = "provenance" in head
     answers: dict[str, Answer] = {}
     made = _Made(path, taxonomy)
-    found = _assessments(path, known, made) if whole else _others(path, known, made, cut, head)
+    found = _assessments(path, known, made) if whole else _others(path, known, made, cut, names)
     for at, answer in found:
         if (first := answers.setdefault(at, answer)) is not answer:
             raise InputError(f"{answer.place}: a second answer for the id of {_short(first.place)}; keep one of them")
-    severity = not whole and _kind(head) == "severity"
+    severity = not whole and _kind({**head, **names}) == "severity"
     return Run(
         system=System(
             name=name or path.name.split(".")[0],
@@ -138,8 +154,7 @@ class _Made:
             self._begin(how, place)
             self.first = settings
         elif settings != self.first:
-            names = ("detector", "prompts", "taxonomy", "policy")
-            other = next(name for name, one, two in zip(names, settings, self.first, strict=True) if one != two)
+            other = next(name for name, one, two in zip(_SETTINGS, settings, self.first, strict=True) if one != two)
             raise InputError(
                 f"{place}: made with another {other} than {_short(self.place)}; put each configuration in a file of its own"
             )
@@ -150,22 +165,38 @@ class _Made:
     def _begin(self, how: Provenance, place: str) -> None:
         self.place = place
         self.detectors[how.detector] = None
-        self.prompts = tuple(f"{ref.id} {ref.sha256[:12]}" for ref in how.prompts)
-        self.policy = f"{how.policy.id} {how.policy.sha256[:12]}" if how.policy else ""
+        self.prompts = tuple(named(ref) for ref in how.prompts)
+        self.policy = named(how.policy) if how.policy else ""
         if how.taxonomy is not None:
-            self.taxonomy = f"{how.taxonomy.id} {how.taxonomy.sha256[:12]}"
-            if how.taxonomy.id != self.wanted:
-                raise InputError(
-                    f"{place}: judged by the taxonomy {how.taxonomy.id}, and the labels are read by {self.wanted}; choose with --taxonomy"
-                )
+            self._judged_by(named(how.taxonomy), place)
+
+    def _judged_by(self, taxonomy: str, place: str) -> None:
+        self.taxonomy = taxonomy
+        if (own := taxonomy.split(" ", maxsplit=1)[0]) != self.wanted:
+            raise InputError(
+                f"{place}: judged by the taxonomy {own}, and the labels are read by {self.wanted}; choose with --taxonomy"
+            )
 
     def plain(self, row: Row) -> None:
-        """What a table says of who judged."""
+        """What a row of a table says of who judged.
+
+        Raises:
+            InputError: it is not what the first row says, or another taxonomy.
+        """
+        settings = tuple(_told(row, name) for name in _SETTINGS)
+        if self.first is None:
+            self.first, self.place = settings, row.place
+            _, prompts, taxonomy, policy = settings
+            self.prompts = tuple(one for part in (prompts or "").split("|") if (one := part.strip()))
+            self.policy = policy or ""
+            if taxonomy is not None and "detector" in row.fields:
+                self._judged_by(taxonomy, row.place)
+        elif settings != self.first:
+            other = next(name for name, one, two in zip(_SETTINGS, settings, self.first, strict=True) if one != two)
+            raise row.wrong(other, f"is not that of {_short(self.place)}; put each configuration in a file of its own")
         for name, seen in (("detector", self.detectors), ("model", self.models), ("version", self.versions)):
             if (word := row.word(name)) is not None:
                 seen[word] = None
-        if len(self.detectors) > 1:
-            raise row.wrong("detector", "is not that of the rows before; put each configuration in a file of its own")
 
     def warnings(self) -> Iterator[str]:
         for what, seen in (("models", self.models), ("versions of this package", self.versions)):
@@ -173,12 +204,18 @@ class _Made:
                 yield f"{self.path.name}: {len(seen)} {what} answered"
 
 
+def _told(row: Row, name: str) -> str | None:
+    """A field of a table, the items of a list joined as CSV has them."""
+    value = row.fields.get(name)
+    return " | ".join(map(str, value)) or None if isinstance(value, list) else row.word(name)
+
+
 def _first(path: Path) -> dict[str, object] | None:
     """The fields of the first row."""
     return next((dict(row.fields) for row in rows(path)), None)
 
 
-def _kind(head: dict[str, object]) -> str | None:
+def _kind(head: Mapping[str, object]) -> str | None:
     return next((name for name in ("outcome", "crisis", "severity") if name in head), None)
 
 
@@ -208,33 +245,43 @@ def _assessments(path: Path, known: Sequence[str], made: _Made) -> Iterator[tupl
 
 
 def _assessment(line: bytes, place: str) -> Assessment:
+    # First, because of a field that occurs twice pydantic takes the last, in silence: a crisis could be read as its opposite.
+    parsed(line, place)
     try:
         return Assessment.model_validate_json(line)
     except ValidationError as error:
+        # A field that nobody knows may be a message.
         wrong = sorted(
-            {".".join(map(str, each["loc"][:2])) or "the whole" for each in error.errors(include_input=False)}
+            {
+                "an unknown field"
+                if each["type"] == "extra_forbidden"
+                else ".".join(map(str, each["loc"][:2])) or "the whole"
+                for each in error.errors(include_input=False)
+            }
         )
-    # Says more than pydantic can where the line is no object, has NaN, or a field twice.
-    parsed(line, place)
     raise InputError(
         f"{place}: no assessment of this version: {', '.join(wrong)} missing or wrong; keep the file as written"
     )
 
 
 def _others(
-    path: Path, known: Sequence[str], made: _Made, cut: Cut | None, head: dict[str, object]
+    path: Path, known: Sequence[str], made: _Made, cut: Cut | None, names: Mapping[str, str]
 ) -> Iterator[tuple[str, Answer]]:
+    head = next(iter(rows(path, names))).fields
     kind = _kind(head)
     if kind is None:
-        raise InputError(f"{path}: the rows have none of 'outcome', 'crisis' and 'severity'; give each its answer")
-    names_some = "categories" in head
-    found = rows(path)
+        raise InputError(
+            f"{path}: the rows have none of 'outcome', 'crisis' and 'severity'; fields: {listed(list(head))}. "
+            "If one holds the answer, say --run-field crisis=NAME"
+        )
+    found = rows(path, names)
     scale: tuple[str, ...] = ()
     if kind == "severity":
         found, scale = _scaled(path, found, cut)
     for row in found:
         made.plain(row)
         outcome = _outcome(row, kind, cut, scale)
+        _refuse_contradiction(row, outcome)
         named = row.names("categories")
         if named is not None and not {*named} <= {*known, UNSPECIFIED}:
             raise row.wrong(
@@ -244,8 +291,21 @@ def _others(
             raise row.wrong("categories", "are named beside an outcome that is no crisis; mend one of them")
         score = row.share("score")
         fault = (_fault(row) or _UNKNOWN_FAULT) if outcome == "undetermined" else None
-        categories = frozenset(named or ()) - {UNSPECIFIED} if names_some else None
+        categories = None if named is None else frozenset(named) - {UNSPECIFIED}
         yield row.id(), Answer(outcome, score, _source(row, score), categories, fault, row.place)
+
+
+def _refuse_contradiction(row: Row, outcome: Outcome) -> None:
+    """Refuse a row that says two things.
+
+    Raises:
+        InputError: `crisis` beside another `outcome`, or a fault beside an outcome that was decided.
+    """
+    said = row.yes_no("crisis")
+    if said is not None and said != (outcome == "crisis") and "outcome" in row.fields:
+        raise row.wrong("crisis", "and 'outcome' contradict one another; keep the one that holds")
+    if outcome == "no_crisis" and row.word("fault") is not None:
+        raise row.wrong("fault", "stands beside an outcome that is not a crisis; a message that failed is undetermined")
 
 
 def _outcome(row: Row, kind: str, cut: Cut | None, scale: tuple[str, ...]) -> Outcome:
@@ -261,6 +321,8 @@ def _outcome(row: Row, kind: str, cut: Cut | None, scale: tuple[str, ...]) -> Ou
         return "undetermined" if said is None else "crisis" if said else "no_crisis"
     level = row.word(kind)
     if level is None:
+        if row.fields[kind] not in (None, ""):
+            raise row.wrong(kind, f"holds {kind_of(row.fields[kind])} instead of a word of the scale")
         return "undetermined"
     assert cut is not None  # noqa: S101  # `_scaled` has refused to go on without one
     return "crisis" if scale.index(level) >= scale.index(cut.least) else "no_crisis"

@@ -9,9 +9,10 @@ from crisis_filter.evaluation import records
 from crisis_filter.evaluation.matching import Answers, Flags, Matched
 from crisis_filter.evaluation.records import AtSensitivity, Bin, Point, Scores, Settings, Unscored
 from crisis_filter.stats import calibration, draws, ranking
+from crisis_filter.stats.intervals import proportion
 from crisis_filter.stats.resampling import Resampling, Span, between, bootstrap_several
 
-__all__ = ["TARGETS", "scores"]
+__all__ = ["TARGETS", "ranked", "scores", "why_unscored"]
 
 TARGETS = (0.90, 0.95, 0.98)
 """Sensitivities at which false alarms are told; MindGuard has the first two."""
@@ -23,19 +24,11 @@ _LAST, _FIRST = -1.0, 2.0
 
 def scores(matched: Matched, answers: Answers, settings: Settings) -> Scores | Unscored:
     """The figures of one system, or why there are none."""
+    if (reason := why_unscored(matched, answers)) is not None:
+        return Unscored(reason=reason)
     crisis, given = matched.crisis, answers.scores
-    missing = np.isnan(given)
-    if missing.all():
-        return Unscored(reason="this system gives no scores")
-    if len(answers.sources) > 1:
-        return Unscored(
-            reason=f"scores of several sources ({', '.join(answers.sources)}) are no one scale, and were not compared"
-        )
-    positives = int(crisis.sum())
-    if not 0 < positives < len(crisis):
-        return Unscored(reason="only one class is there; ranking is undefined")
-    worst = np.where(missing, np.where(crisis, _LAST, _FIRST), given)
-    best = np.where(missing, np.where(crisis, _FIRST, _LAST), given)
+    missing, positives = np.isnan(given), int(crisis.sum())
+    worst, best = ranked(matched, answers)
     area = ranking.auroc_interval(crisis, worst, settings.level)
     drawn = _drawn(matched, worst, settings)
     curve = ranking.thinned(ranking.roc(crisis, worst), _POINTS)
@@ -55,6 +48,25 @@ def scores(matched: Matched, answers: Answers, settings: Settings) -> Scores | U
         ),
         calibration=_calibration(matched, given, ~missing, settings),
     )
+
+
+def why_unscored(matched: Matched, answers: Answers) -> str | None:
+    """Why a system's scores cannot be ranked; `None` when they can."""
+    if np.isnan(answers.scores).all():
+        return "this system gives no scores"
+    if len(answers.sources) > 1:
+        return f"scores of several sources ({', '.join(answers.sources)}) are no one scale, and were not compared"
+    if matched.crisis.all() or not matched.crisis.any():
+        return "only one class is there; ranking is undefined"
+    return None
+
+
+def ranked(matched: Matched, answers: Answers) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Scores, each shape (messages,), with those that are missing ranked wrongly, and with them ranked rightly."""
+    crisis, given, missing = matched.crisis, answers.scores, np.isnan(answers.scores)
+    worst = np.where(missing, np.where(crisis, _LAST, _FIRST), given)
+    best = np.where(missing, np.where(crisis, _FIRST, _LAST), given)
+    return worst, best
 
 
 def _drawn(matched: Matched, values: NDArray[np.float64], settings: Settings) -> tuple[Span | None, ...]:
@@ -78,7 +90,7 @@ def _at(
         target=target,
         reached=found.tpr.estimate,
         threshold=found.threshold if 0.0 <= found.threshold <= 1.0 else None,
-        false_positive_rate=found.fpr,
+        false_positive_rate=proportion(found.fpr.count, found.fpr.nobs, settings.level, settings.interval),
         bootstrap=span,
         unreachable=found.unreachable,
     )
@@ -109,5 +121,13 @@ def _calibration(
         histogram=tuple(
             zip(calibration.histogram(values[crisis]), calibration.histogram(values[~crisis]), strict=True)
         ),
-        bins=tuple(Bin(low=each.low, high=each.high, mean=each.mean, observed=each.observed) for each in found.bins),
+        bins=tuple(
+            Bin(
+                low=each.low,
+                high=each.high,
+                mean=each.mean,
+                observed=proportion(each.positives, each.n, settings.level, settings.interval),
+            )
+            for each in found.bins
+        ),
     )

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from crisis_filter.evaluation.matching import CRISIS, NO_CRISIS, UNDETERMINED, Answers, Flags, Matched
-from crisis_filter.evaluation.records import Measures, Screening, Settings, Subgroup
+from crisis_filter.evaluation.records import LeftOut, Measures, Screening, Settings, Subgroup
 from crisis_filter.schema import OUTCOMES
 from crisis_filter.stats.binary import Counts, metrics
 from crisis_filter.stats.intervals import proportion
 
-__all__ = ["measures", "right", "screening", "subgroups"]
+__all__ = ["MOST_LEVELS", "left_out", "measures", "right", "screening", "subgroups"]
+
+MOST_LEVELS = 40
+"""Levels from which a property is taken for free text or an id."""
 
 
 def counts(crisis: Flags, answers: Answers, settings: Settings) -> Counts:
@@ -78,21 +81,46 @@ def screening(matched: Matched, answers: Answers, settings: Settings) -> Screeni
     )
 
 
+def left_out(matched: Matched, settings: Settings) -> Iterator[LeftOut]:
+    """What of each system does not count; nothing for one that answered just the common messages."""
+    gold = matched.gold.rows
+    crises = sum(row.crisis for row in gold.values())
+    for answers in matched.systems:
+        said = answers.run.answers
+        lacking = [row.crisis for at, row in gold.items() if at not in said]
+        if not lacking and not answers.left_out:
+            continue
+        caught = {"crisis", "undetermined"} if settings.failures == "flagged" else {"crisis"}
+        found = sum(row.crisis and at in said and said[at].outcome in caught for at, row in gold.items())
+        without = sum(lacking)
+        yield LeftOut(
+            name=answers.run.system.name,
+            crises=without,
+            others=len(lacking) - without,
+            answers=answers.left_out,
+            sensitivity_if_missed=proportion(found, crises, settings.level, settings.interval),
+            p_crises=_fisher(without, crises, len(lacking) - without, len(gold) - crises),
+        )
+
+
+def _fisher(first: int, of_first: int, second: int, of_second: int) -> float:
+    from scipy.stats import fisher_exact
+
+    return float(fisher_exact([[first, of_first - first], [second, of_second - second]]).pvalue)
+
+
 def _ids(matched: Matched, chosen: Flags) -> tuple[str, ...]:
     return tuple(matched.ids[at] for at in np.flatnonzero(chosen))
 
 
-def subgroups(
-    matched: Matched, answers: Answers, facets: Sequence[str], settings: Settings, *, most: int = 40
-) -> tuple[Subgroup, ...]:
+def subgroups(matched: Matched, answers: Answers, facets: Sequence[str], settings: Settings) -> tuple[Subgroup, ...]:
     """Stage 1 within each level of each property that the labels have.
 
     Args:
         matched: labels and answers.
         answers: of one system.
-        facets: names of properties; one that no message has, or that is the same for all, is left out.
+        facets: names of properties; one that no message has, that is the same for all, or that has `MOST_LEVELS` levels or more is left out.
         settings: intervals and failures.
-        most: levels from which a property is taken for free text or an id, and left out.
 
     Returns:
         In the order of the properties; levels in the order of their names, lengths in that of numbers.
@@ -104,7 +132,8 @@ def subgroups(
     for facet in facets:
         levels = [row.facets.get(facet) for row in rows]
         seen = sorted({level for level in levels if level is not None}, key=_natural)
-        if not 1 < len(seen) < most and not (seen and None in levels and len(seen) < most):
+        alike = len(seen) == 1 and None not in levels
+        if not seen or alike or len(seen) >= MOST_LEVELS:
             continue
         number = {level: at for at, level in enumerate(seen)}
         codes = np.array([-1 if level is None else number[level] for level in levels])
@@ -126,7 +155,10 @@ def subgroups(
     return tuple(found)
 
 
+_DIGITS = 9
+
+
 def _natural(level: str) -> tuple[int, str]:
     """Bands of length by their first number, anything else by its name."""
     word = level.removeprefix("up to ").removeprefix("over ").split(" ")[0]
-    return (int(word) if word.isdecimal() else 0, level)
+    return (int(word) if word.isdecimal() and len(word) <= _DIGITS else 0, level)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from crisis_filter.tables.rows import repaired_text
 
 if TYPE_CHECKING:
-    from crisis_filter.schema import Assessment
+    from crisis_filter.schema import Assessment, PromptRef
 
 COLUMNS = (
     "id",
@@ -30,12 +30,25 @@ COLUMNS = (
     "resources",
     "detector",
     "model",
+    "prompts",
+    "taxonomy",
+    "policy",
     "version",
     "elapsed_ms",
 )
 """Columns of the CSV and Parquet exports. Lists are in the order of `categories`, but for `evidence` and `flags`."""
 NUMBER_COLUMNS = ("score", "elapsed_ms")
-LIST_COLUMNS = ("categories", "severities", "probabilities", "subjects", "timeframes", "evidence", "flags", "resources")
+LIST_COLUMNS = (
+    "categories",
+    "severities",
+    "probabilities",
+    "subjects",
+    "timeframes",
+    "evidence",
+    "flags",
+    "resources",
+    "prompts",
+)
 _Value = str | float | list[str] | None
 # A spreadsheet runs a cell that begins with one of these as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
@@ -84,9 +97,18 @@ def _columns(assessment: Assessment) -> dict[str, _Value]:
         "resources": [r.id for r in told.resources] if told else [],
         "detector": how.detector,
         "model": how.model,
+        # With the beginning of their hashes: a released name never changes, an operator's own may.
+        "prompts": [named(prompt) for prompt in how.prompts],
+        "taxonomy": None if how.taxonomy is None else named(how.taxonomy),
+        "policy": None if how.policy is None else named(how.policy),
         "version": how.version,
         "elapsed_ms": how.elapsed_ms,
     }
+
+
+def named(ref: PromptRef) -> str:
+    """A prompt, taxonomy or policy as tables and reports name it: its id and twelve digits of its hash."""
+    return f"{ref.id} {ref.sha256[:12]}"
 
 
 def inert(cell: str) -> str:

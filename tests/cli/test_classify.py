@@ -152,6 +152,58 @@ def test_contradicting_ids(run: Callable, tmp_path: Path) -> None:
     assert "1 unreadable row (line 5: the number of fields differs from the header)" in ran.err
 
 
+HINT = "{}: no id in the first row, so it is called {}, and others without one likewise; --id-column names the column with the ids\n"
+
+
+def test_a_table_without_ids(run: Callable, tmp_path: Path) -> None:
+    """What rows are called then, and the way to call them otherwise, is told once, at the start; headers are not shown."""
+    path, more = tmp_path / "msgs.csv", tmp_path / "more.csv"
+    for file in (path, more):
+        file.write_text("msg_id,body,flag\n7,a fine day,x\n8,slow,y\n", encoding="utf-8")
+    ran = run("classify", str(path), str(more), "--json")
+    assert [r["id"] for r in ran.records] == ["msgs:2", "msgs:3", "more:2", "more:3"]
+    assert ran.err.startswith(HINT.format(path, "msgs:2"))
+    assert ran.err.count("--id-column") == 1
+    assert "msg_id" not in ran.err
+    named = run("classify", str(path), "--id-column", "msg_id", "--json")
+    assert ([r["id"] for r in named.records], "--id-column" in named.err) == (["7", "8"], False)
+    assert run("classify", str(path), "--json", "--quiet").err == ""
+    assert run("classify", str(path)).err == HINT.format(path, "msgs:2")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "made"),
+    [
+        ("a.tsv", "text\tn\na fine day\t1\n", "a:2"),
+        ("a.jsonl", '{"text": "a fine day"}\n', "a:1"),
+        ("a.jsonl", 'broken\n{"text": "a fine day"}\n', "a:2"),
+        ("a.csv", 'text,n\nx,y,z\n"a fine day",1\n', "a:3"),
+        ("a.jsonl", '{"text": "a fine day", "id": "a:1"}\n', None),
+        ("a.jsonl", 'broken\n{"text": "a fine day", "id": 1}\n', None),
+        ("a.csv", "id,text\n1,a fine day\n,another\n", None),
+        ("a.csv", "id,text\n", None),
+        ("a.txt", "a fine day\n", None),
+    ],
+)
+def test_when_the_lack_of_ids_is_told(run: Callable, tmp_path: Path, name: str, data: str, made: str | None) -> None:
+    """Of the first row that can be read, in every kind of table; lines of text never have one."""
+    path = tmp_path / name
+    path.write_text(data, encoding="utf-8")
+    ran = run("classify", str(path), "--json")
+    assert ran.err.startswith(HINT.format(path, made)) == (made is not None)
+    assert ("--id-column" in ran.err) == (made is not None)
+
+
+def test_ids_that_are_not_where_they_were_looked_for(run: Callable) -> None:
+    """A name that no object has gives no ids either, and the way out is another name; lines of text say nothing."""
+    line = b'{"text": "a fine day", "id": "x"}\n'
+    ran = run("classify", "-", "--format", "jsonl", "--id-column", "private", "--json", stdin=line)
+    assert ran.err.startswith(HINT.format("standard input", "stdin:1"))
+    assert "private" not in ran.err
+    for arguments in (["-"], ["--text", "a fine day"]):
+        assert "--id-column" not in run("classify", *arguments, "--json", stdin=b"a fine day\n").err
+
+
 def test_wrong_columns(run: Callable, tmp_path: Path) -> None:
     """A table without a text column is an error that names its columns and the flag."""
     path = tmp_path / "in.csv"
@@ -480,13 +532,19 @@ def test_a_script_without_an_answer(run: Callable, tmp_path: Path) -> None:
         assert "server" not in words
 
 
-def test_progress_on_a_terminal(table: str, script: str) -> None:
-    """Where the standard error is a terminal a line tells counts and rate; with `--quiet` there is none."""
+def test_progress_on_a_terminal(table: str, script: str, tmp_path: Path) -> None:
+    """Where the standard error is a terminal a line tells counts and rate; with `--quiet` there is none.
 
-    def talk(*more: str) -> str:
+    What is said meanwhile has a line of its own.
+    """
+    without = tmp_path / "without.csv"
+    without.write_text("text,n\na fine day,1\n", encoding="utf-8")
+
+    def talk(file: str, *more: str) -> str:
         ours, theirs = pty.openpty()
-        command = [sys.executable, "-m", "crisis_filter", "classify", table, "--json", "--backend", script, *more]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs)
+        command = [sys.executable, "-m", "crisis_filter", "classify", file, "--json", "--backend", script, *more]
+        env = {**os.environ, "COLUMNS": "400"}
+        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=theirs, env=env)
         seen = b""
         deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
@@ -499,8 +557,10 @@ def test_progress_on_a_terminal(table: str, script: str) -> None:
         os.close(ours)
         return seen.decode(errors="replace")
 
-    assert "3 messages | 1 crisis | 1 undetermined" in talk()
-    assert talk("--quiet") == ""
+    assert "3 messages | 1 crisis | 1 undetermined" in talk(table)
+    assert talk(table, "--quiet") == ""
+    lines = re.split(r"\r\n|\x1b\[2K", talk(str(without)))
+    assert HINT.format(without, "without:2").strip() in lines
 
 
 def test_nothing_to_read(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -74,6 +74,15 @@ def test_command_gives_figures_for_each_question(command: Callable[..., Result])
     assert "private" not in ran.output
 
 
+def test_a_table_is_told_what_is_read(tmp_path: Path) -> None:
+    """And shows nothing of it."""
+    (tmp_path / "mine.csv").write_text("id,rater,crisis\nprivate,a,1\n", encoding="utf-8")
+    ran = CliRunner().invoke(app, ["data", "agreement", str(tmp_path / "mine.csv")])
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "mine.csv: only JSON Lines are read here; turn the table into JSON Lines" in ran.stderr
+    assert "private" not in ran.stderr
+
+
 def test_command_shows_a_table(command: Callable[..., Result]) -> None:
     """Undefined is said, kappa is by pair where there are three raters, and few clusters are told."""
     late = [said("late", rater, by="z", crisis=True, categories=None) for rater in "ab"]

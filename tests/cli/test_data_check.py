@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from crisis_filter.assets import find
 from crisis_filter.cli.app import app
 from tests.datasets.making import folder, row
 
+PAGE = (Path(__file__).parents[2] / "docs" / "datasets.md").read_text(encoding="utf-8")
 CRISIS = row(1, "i want to be dead tonight", "suicide", author="a")
 PLAIN = row(2, "can i move my appointment to friday", author="b")
 
@@ -69,6 +72,57 @@ def test_a_file_of_ones_own(tmp_path: Path) -> None:
     assert ran.exit_code == 0
     assert "clinic-a: 2 messages, 1 crises" in ran.stdout
     assert "0 warnings" in ran.stdout
+
+
+def test_a_file_that_says_the_least(tmp_path: Path) -> None:
+    """Text, label and category are enough; what was not given is told, and no guess stands for it."""
+    least = [{"id": "1", "text": CRISIS["text"], "crisis": True, "categories": ["suicide"]}]
+    ran = check(write(tmp_path / "mine.jsonl", *least, {"id": "2", "text": PLAIN["text"], "crisis": False}))
+    assert (ran.exit_code, ran.stderr) == (0, "")
+    shown = [" ".join(line.split()) for line in ran.stdout.splitlines()]
+    assert {"severity not given 1", "subject not given 1", "timeframe not given 1", "authors unknown 2"} <= {*shown}
+    assert "no author is given for 2 of 2 messages: leaks between authors cannot be seen" in shown
+    told = json.loads(check(tmp_path / "mine.jsonl", "--json").stdout)["splits"][0]
+    assert (told["authors"], told["severities"]) == ({"unknown": 2}, {"": 1})
+
+
+def test_authors_that_are_given_in_part(tmp_path: Path) -> None:
+    """How many are not is told, and nothing where all are."""
+    ran = check(write(tmp_path / "mine.jsonl", CRISIS, {**PLAIN, "author": None}))
+    assert "no author is given for 1 of 2 messages" in ran.stdout
+    assert "no author" not in check(write(tmp_path / "mine.jsonl", CRISIS, PLAIN)).stdout
+
+
+def test_a_table_is_told_what_is_read(tmp_path: Path) -> None:
+    """And shows nothing of it."""
+    (tmp_path / "mine.csv").write_text("id,text,crisis\n1,private,1\n", encoding="utf-8")
+    ran = check(tmp_path / "mine.csv")
+    assert (ran.exit_code, ran.stdout) == (2, "")
+    assert "mine.csv: only JSON Lines are read here; turn the table into JSON Lines" in ran.stderr
+    assert "private" not in ran.stderr
+
+
+def test_the_rows_of_the_page_are_clean(tmp_path: Path) -> None:
+    """The shortest and the whole ones, each pair a file of its own."""
+    whole, least = re.findall(r"```json\n(.*?)```", PAGE, re.DOTALL)
+    for lines in (whole, least):
+        (tmp_path / "mine.jsonl").write_text(lines, encoding="utf-8")
+        ran = check(tmp_path / "mine.jsonl")
+        assert (ran.exit_code, "2 messages, 1 crises" in ran.stdout, "0 warnings" in ran.stdout) == (0, True, True)
+        assert ("no author" in ran.stdout) == (lines == least)
+    assert set(json.loads(whole.splitlines()[0])) == {*CRISIS}
+
+
+def test_the_way_of_the_page_from_a_table_to_a_check(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its two pieces of Python give a file that is clean."""
+    rows = "message_id,message,risk,kinds,thread\n1,i want to be dead tonight,high,SI,a\n2,can i come friday,none,,b\n"
+    (tmp_path / "messages.csv").write_text(rows, encoding="utf-8")
+    section = PAGE.split("## Your own table")[1].split("\n## ")[0]
+    monkeypatch.chdir(tmp_path)
+    code = "\n".join(re.findall(r"```python\n(.*?)```", section, re.DOTALL))
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    ran = check(tmp_path / "mine.jsonl")
+    assert (ran.exit_code, "2 messages, 1 crises" in ran.stdout) == (0, True)
 
 
 def test_an_error_names_line_and_fields_and_no_value(tmp_path: Path) -> None:

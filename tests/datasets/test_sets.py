@@ -10,7 +10,7 @@ import pytest
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.checks import check
-from crisis_filter.datasets.reading import load, read_rows
+from crisis_filter.datasets.reading import UNKNOWN, load, read_rows
 from crisis_filter.datasets.records import Manifest
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.load import load_taxonomy
@@ -101,8 +101,9 @@ def test_copies_between_splits_are_found(make: Callable[..., Path], second: dict
     "change",
     [
         {"categories": []},
-        {"severity": None},
+        {"categories": None},
         {"crisis": False},
+        {"crisis": False, "categories": []},
         {"text": ""},
         {"surprise": 1},
     ],
@@ -123,8 +124,9 @@ def test_a_row_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[s
     [
         ({"crisis": "private"}, r"line 1: crisis must be true or false$"),
         ({"severity": "private"}, r"line 1: severity must be one of mild, moderate, severe or imminent$"),
-        ({"severity": None}, "severity, subject and timeframe belong to a crisis"),
+        ({"crisis": False, "categories": []}, "severity, subject and timeframe belong to a crisis"),
         ({"categories": []}, "a crisis has categories and nothing else has"),
+        ({"categories": ...}, "a crisis has categories and nothing else has"),
         ({"categories": "private"}, "categories must be a list"),
         ({"categories": ["abuse", 7]}, r"categories\[1\] must be a text"),
         ({"text": ""}, "text is empty"),
@@ -146,11 +148,80 @@ def test_a_row_that_contradicts_itself_is_refused(tmp_path: Path, change: dict[s
 def test_an_error_names_the_wrong_fields_and_no_value(tmp_path: Path, change: dict[str, Any], words: str) -> None:
     """A name that no row has is the file's own making, and is not shown either."""
     path = tmp_path / "x.jsonl"
-    changed = {name: value for name, value in (row(1, "private words", "abuse") | change).items() if value is not ...}
-    path.write_text(json.dumps(changed), encoding="utf-8")
+    path.write_text(json.dumps(without(row(1, "private words", "abuse"), change)), encoding="utf-8")
     with pytest.raises(AssetError, match=words) as caught:
         read_rows(path)
     assert "private" not in str(caught.value)
+
+
+def without(given: dict[str, Any], change: dict[str, Any]) -> dict[str, Any]:
+    """The row with these changes; `...` takes a field away."""
+    return {name: value for name, value in (given | change).items() if value is not ...}
+
+
+@pytest.mark.parametrize("gone", [..., None])
+def test_a_file_of_ones_own_may_leave_out_what_nobody_said(tmp_path: Path, gone: object) -> None:
+    """Missing or null: whose, when and how bad, and who wrote it; of what is no crisis also the categories."""
+    unsaid = dict.fromkeys(("severity", "subject", "timeframe", "author"), gone)
+    path = tmp_path / "x.jsonl"
+    rows = [without(row(1, "one", "abuse"), unsaid), without(row(2, "two"), unsaid | {"categories": gone})]
+    path.write_text("".join(json.dumps(one) + "\n" for one in rows), encoding="utf-8")
+    crisis, other = read_rows(path)
+    assert (crisis.crisis, crisis.categories, other.crisis, other.categories) == (True, ("abuse",), False, ())
+    assert {(one.severity, one.subject, one.timeframe, one.author) for one in (crisis, other)} == {
+        (None, None, None, UNKNOWN)
+    }
+
+
+@pytest.mark.parametrize("author", ["", "  ", None])
+def test_an_author_who_is_blank_is_not_known(tmp_path: Path, author: str | None) -> None:
+    """As tables have it that were turned into JSON Lines."""
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(row(1, "one", author=author)), encoding="utf-8")
+    assert [one.author for one in read_rows(path)] == ["unknown"]
+
+
+@pytest.mark.parametrize("name", ["id", "text", "crisis"])
+@pytest.mark.parametrize("value", [..., None])
+def test_what_every_row_must_say(tmp_path: Path, name: str, value: object) -> None:
+    """Above all no label is "not crisis" by being forgotten."""
+    path = tmp_path / "x.jsonl"
+    path.write_text(json.dumps(without(row(1, "private words"), {name: value})), encoding="utf-8")
+    with pytest.raises(AssetError, match=f"line 1: {name} (is missing|must be)"):
+        read_rows(path)
+
+
+@pytest.mark.parametrize(
+    ("given", "change", "words"),
+    [
+        (row(2, "two"), {"severity": ...}, "line 2: severity is missing"),
+        (row(2, "two"), {"categories": ...}, "line 2: categories is missing"),
+        (row(2, "two"), {"author": ...}, "line 2: author is missing"),
+        (row(2, "two"), {"author": None}, "line 2: author must be a text"),
+        (row(2, "two", "abuse"), {"severity": ..., "subject": ...}, "line 2: severity is missing; subject is missing"),
+        (row(2, "two", "abuse"), {"timeframe": None}, "severity, subject and timeframe belong to a crisis"),
+    ],
+)
+def test_a_set_with_a_manifest_leaves_nothing_out(
+    make: Callable[..., Path], given: dict[str, Any], change: dict[str, Any], words: str
+) -> None:
+    """What figures are measured on says all of every row, though a file of one's own need not."""
+    made = make(training=[row(1, "one"), without(given, change)])
+    with pytest.raises(AssetError, match=words):
+        load(made, "training")
+
+
+@pytest.mark.parametrize("ending", [".csv", ".CSV", ".tsv", ".csv.gz", ".xlsx", ".parquet"])
+def test_a_table_is_called_a_table(tmp_path: Path, ending: str) -> None:
+    """Not JSON that is broken."""
+    path = tmp_path / f"mine{ending}"
+    path.write_bytes(b"id,text,crisis\n1,private,1\n")
+    with pytest.raises(AssetError, match="only JSON Lines are read here; turn the table into JSON Lines") as caught:
+        read_rows(path)
+    assert str(path) in str(caught.value)
+    path.unlink()
+    with pytest.raises(AssetError, match="there is no such file"):
+        read_rows(path)
 
 
 @pytest.mark.parametrize("data", ["", "\n \n", "\ufeff"])

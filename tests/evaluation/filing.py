@@ -10,6 +10,10 @@ from crisis_filter.schema import Assessment, Finding, PromptRef, Provenance
 
 CATEGORIES = ("abuse", "neglect", "suicide")
 TAXONOMY = PromptRef(id="clinical-v1", sha256="0" * 64)
+PROMPTS = (
+    PromptRef(id="screen/reasoned-v2", sha256="2" * 64),
+    PromptRef(id="categorise/reasoned-v2", sha256="3" * 64),
+)
 
 
 def lines(path: Path, rows: Iterable[Mapping[str, object] | str]) -> Path:
@@ -42,7 +46,11 @@ def assessed(
         findings=tuple(Finding(category=name) for name in categories or (("unspecified",) if said == "crisis" else ())),
         fault=fault or ("timeout" if said == "undetermined" else None),  # type: ignore[arg-type]
         provenance=Provenance(
-            detector=detector, taxonomy=TAXONOMY, policy=PromptRef(id=policy, sha256="1" * 64), version="0.1.0"
+            detector=detector,
+            prompts=PROMPTS,
+            taxonomy=TAXONOMY,
+            policy=PromptRef(id=policy, sha256="1" * 64),
+            version="0.1.0",
         ),
     )
     found: dict[str, object] = json.loads(one.model_dump_json())

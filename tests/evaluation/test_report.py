@@ -19,16 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crisis_filter.errors import ConfigurationError
-from crisis_filter.evaluation.records import Evaluation, Scores, Unscored
+from crisis_filter.evaluation.records import Evaluation, Point, Scores, Unscored
 from crisis_filter.evaluation.report.curves import roc
-from crisis_filter.evaluation.report.forest import overall
 from crisis_filter.evaluation.report.html import html
 from crisis_filter.evaluation.report.ink import look
 from crisis_filter.evaluation.report.markdown import markdown
 from crisis_filter.evaluation.report.outline import sections
+from crisis_filter.evaluation.report.overall import overall
 from crisis_filter.evaluation.report.stage_one import FATES
-from crisis_filter.evaluation.report.waffle import whole
-from crisis_filter.evaluation.report.words import expected, p_value, rate
+from crisis_filter.evaluation.report.thresholds import IN_USE, in_use, thin
+from crisis_filter.evaluation.report.waffle import whole as squares_for
+from crisis_filter.evaluation.report.words import expected, p_value, rate, whole
 from crisis_filter.stats.intervals import wilson
 from tests.evaluation.making import HOSTILE, LABELLED_BY, hostile, made
 from tests.evaluation.page_reading import Page
@@ -82,7 +83,8 @@ def test_ids_are_unique_and_what_is_referred_to_is_there(parsed):
     ids = Counter(parsed.values("id"))
     assert max(ids.values()) == 1
     wanted = {link[1:] for link in parsed.values("href")}
-    wanted |= {*parsed.values("aria-labelledby"), *parsed.values("popovertarget"), *parsed.values("aria-describedby")}
+    several = ("aria-labelledby", "aria-describedby", "popovertarget", "list")
+    wanted |= {one for name in several for value in parsed.values(name) for one in value.split()}
     assert wanted <= set(ids)
 
 
@@ -196,7 +198,7 @@ def test_a_section_without_figures_says_why():
     text = Page(html(found)).text
     assert "guard: no figures from scores, because this system gives no scores." in text
     assert "guard: no Stage 2, because this system names no categories." in text
-    assert "There is one system only" in text
+    assert "There is one system only, guard, so" in text
     assert "What a threshold costs" not in text
 
 
@@ -230,6 +232,87 @@ def test_the_explorer_has_the_counts_of_the_points(evaluation, parsed):
         assert shown["points"][-1][1:] == [scores.points[-1].found, scores.points[-1].alarms]
 
 
+def test_the_explorer_opens_where_the_system_ran(evaluation, parsed):
+    data = json.loads(parsed.raw["script"][0])
+    scored = [one for one in evaluation.systems if isinstance(one.scores, Scores)]
+    for shown, one in zip(data["systems"], scored, strict=True):
+        of = one.screening
+        found, alarms = of.crises["crisis"], of.others["crisis"]
+        assert shown["ran"] == (
+            f"{found} of {sum(of.crises.values())} crises found, {alarms} of {sum(of.others.values())} others taken for a crisis"
+        )
+        _, near, false = shown["points"][shown["used"]]
+        off = abs(near - found) / shown["crises"] + abs(false - alarms) / shown["others"]
+        assert all(
+            off <= abs(point.found - found) / shown["crises"] + abs(point.alarms - alarms) / shown["others"]
+            for point in one.scores.points
+        )
+    (table,) = [s for part in sections(evaluation) for s in part.sheets if s.figure == "explorer"]
+    assert sum(IN_USE in row[1] for row in table.rows) == len(scored)
+    assert not any("." in cell for row in table.rows for cell in row[2:])
+
+
+def test_scores_that_say_something_else_have_no_threshold_in_use(evaluation):
+    one = evaluation.systems[0]
+    away = one.screening.model_copy(update={"crises": {"crisis": 60, "no_crisis": 60}})
+    changed = one.model_copy(update={"screening": away})
+    assert in_use(one, one.scores) is not None
+    assert in_use(changed, changed.scores) is None
+    found = evaluation.model_copy(update={"systems": (changed,)})
+    assert json.loads(Page(html(found)).raw["script"][0])["systems"][0]["used"] is None
+
+
+@given(st.integers(4, 80), st.integers(3, 60), st.data())
+def test_thinning_keeps_the_ends_and_the_one_in_use(length, most, data):
+    points = tuple(Point(threshold=1 - n / 100, found=n, alarms=n) for n in range(length))
+    keep = data.draw(st.none() | st.integers(0, length - 1))
+    some = thin(points, most, keep)
+    assert len(some) <= most
+    assert (some[0], some[-1]) == (points[0], points[-1])
+    assert list(some) == sorted(some, key=lambda point: point.found)
+    assert keep is None or points[keep] in some
+
+
+def test_the_matrix_has_hits_on_its_diagonal_and_all_errors_last(evaluation, page):
+    tables = re.findall(r'<table class="matrix">.*?</table>', page, re.DOTALL)
+    found = [one.categorising for one in evaluation.systems if one.categorising is not None]
+    sheets = [s for part in sections(evaluation) for s in part.sheets if s.figure == "matrix"]
+    assert len(tables) == len(found) == len(sheets) == 2
+    for table, one, sheet in zip(tables, found, sheets, strict=True):
+        right = [f"{row.hierarchical.sensitivity.count:,}" for row in one.rows]
+        errors = [f"{cell.messages:,}" for cell in one.matrix if cell.truth == cell.said]
+        assert re.findall(r'<td class="h0 hit">(\d+)</td>', table) == right
+        assert re.findall(r'<td class="h0 errors">(?:<button[^>]*>)?(\d+)', table) == errors
+        assert sheet.heads[-1] == "all errors"
+        assert [row[at + 1] for at, row in enumerate(sheet.rows)] == right
+        assert [row[-1] for row in sheet.rows] == errors
+
+
+def test_the_page_begins_in_plain_words_and_whole_numbers(evaluation, page):
+    begin = Page(page.split('<nav aria-label="Contents">')[0] + "</header></body></html>").text
+    assert LABELLED_BY in begin
+    assert "no proof that a system is fit for use" in begin
+    assert "SHA-256" not in begin
+    for one in evaluation.systems:
+        of = one.screening
+        missed = of.crises["no_crisis"] / sum(of.crises.values()) * 1000
+        alarms = of.others["crisis"] / sum(of.others.values()) * 1000
+        said = (
+            f"{one.system.name}. Of 1,000 crises like those here about {whole(missed)} would be missed (95% interval "
+        )
+        assert said in begin
+        assert f"of 1,000 other messages about {whole(alarms)} would be false alarms" in begin.replace("Of", "of")
+
+
+def test_a_long_labels_sentence_stands_at_the_top_and_under_each_figure_alone(evaluation):
+    gold = evaluation.gold.model_copy(update={"labelled_by": "somebody " * 20 + "indeed"})
+    page = html(evaluation.model_copy(update={"gold": gold}))
+    figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
+    assert all("indeed" in figure for figure in figures)
+    # Beside those: the top, and the table of what was evaluated.
+    assert page.count("indeed") == len(figures) + 2
+
+
 NODE = shutil.which("node")
 
 
@@ -248,10 +331,23 @@ def test_the_page_computes_the_same_wilson_interval(parsed):
         )
 
 
+@pytest.mark.skipif(NODE is None, reason="needs a JavaScript program")
+def test_the_page_rounds_as_we_do(parsed):
+    script = parsed.raw["script"][-1]
+    functions = [re.search(rf"const {name} = .*;", script) for name in ("fixed", "whole")]
+    cases = [0, 1e-12, 0.2, 0.999, 1, 7.8, 46.7, 2793.6, 12345.2]
+    program = (
+        "\n".join(str(found and found.group()) for found in functions)
+        + f"console.log(JSON.stringify({cases}.map((n) => whole(n))))"
+    )
+    done = subprocess.run([str(NODE), "-e", program], capture_output=True, text=True, check=True, timeout=60)
+    assert json.loads(done.stdout) == [whole(case) for case in cases]
+
+
 @given(st.lists(st.floats(min_value=0, max_value=1e4), min_size=len(FATES), max_size=len(FATES)))
 def test_squares_add_up_and_none_that_is_expected_is_lost(values):
     wanted = dict(zip(FATES, values, strict=True))
-    squares = whole(wanted)
+    squares = squares_for(wanted)
     assert sum(squares.values()) == 10_000
     assert all(count >= 0 for count in squares.values())
     if sum(values):

@@ -13,10 +13,13 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from crisis_filter.cli.evaluate_show import show
-from crisis_filter.evaluation.records import Evaluation
+from crisis_filter.evaluation.records import Evaluation, LeftOut
+from crisis_filter.evaluation.report.html import html
 from crisis_filter.evaluation.report.markdown import markdown
 from crisis_filter.evaluation.report.outline import sections
+from crisis_filter.evaluation.report.words import whole
 from crisis_filter.schema import Outcome
+from crisis_filter.stats.intervals import wilson
 from tests.evaluation.making import LABELLED_BY, SETTINGS, hostile, made
 from tests.evaluation.page_reading import Page
 
@@ -114,22 +117,63 @@ def test_the_terminal_says_undefined(crises, others):
 def test_what_was_chosen_is_said():
     flagged = made(12, 12, settings=SETTINGS.model_copy(update={"failures": "flagged", "interval": "jeffreys"}))
     gold = flagged.gold.model_copy(update={"clusters": 7, "cluster_by": "author", "left_out": 3})
-    system = flagged.systems[0].model_copy(
-        update={
-            "system": flagged.systems[0].system.model_copy(update={"left_out": 2, "kind": "severity", "cut": "high"})
-        }
-    )
+    first = flagged.systems[0]
+    system = first.model_copy(update={"system": first.system.model_copy(update={"kind": "severity", "cut": "high"})})
     text = markdown(flagged.model_copy(update={"gold": gold, "systems": (system,)}))
     for said in (
         "An undetermined crisis counts as found",
         "Jeffreys",
         "whole clusters (7 clusters by author)",
-        "3 that not every system was asked about",
-        "2 assessments left out",
+        "3 that not every system answered",
         "a crisis from high up",
         f"seed {SETTINGS.seed}",
     ):
         assert said in text
+
+
+def test_what_is_left_out_is_said_everywhere():
+    found = made(12, 12, (("a", "assessments", 1.0), ("b", "binary", 1.0)))
+    lacking = LeftOut(name="a", crises=1, others=5, answers=2, sensitivity_if_missed=wilson(9, 13), p_crises=0.0001)
+    beside = LeftOut(name="b", crises=0, others=0, answers=1, sensitivity_if_missed=wilson(9, 13), p_crises=1.0)
+    found = found.model_copy(update={"left_out": (lacking, beside)})
+    for text in (markdown(found), Page(html(found)).text, " ".join(_shown(found, 400).split())):
+        assert "a: no answer for 1 labelled crisis and 5 other labelled messages; 2 answers about" in text
+        assert "If the crises without an answer were missed: sensitivity 9 of 13" in text
+        assert "b: 1 answer about messages that are not labelled or that another system lacks, left out" in text
+        assert "0 labelled" not in text
+    assert "a, if the crises without an answer had been missed" in markdown(found)
+    assert "Crises that it did not answer are left out here" in markdown(found)
+
+
+def test_one_is_not_several():
+    found = made(1, 1, (("a", "assessments", 1.0),))
+    for text in (markdown(found), Page(html(found)).text, " ".join(_shown(found, 400).split())):
+        assert not re.search(r"\b1 (?:crises|messages|others|systems|false alarms|answers)\b", text)
+    assert "2 messages, 1 of them a crisis." in _shown(found)
+
+
+def test_pairs_are_named_as_they_are_subtracted(evaluation):
+    one = evaluation.pairs[0]
+    named = f"{one.first} \u2212 {one.second}"
+    assert named in markdown(evaluation)
+    assert f"{one.outcome}: {named}" in _shown(evaluation, 200)
+    assert "first minus second" in markdown(evaluation)
+
+
+def test_words_are_told_once():
+    (part,) = [part for part in sections(SMALL) if part.id == "glossary"]
+    words = [row[0] for row in part.sheets[0].rows]
+    assert len(set(words)) == len(words)
+    told = " ".join(words)
+    for word in ("Stage 1", "Stage 2", "sensitivity", "specificity", "PPV", "NPV", "F1", "macro", "micro", "AUROC"):
+        assert word in told
+    for word in ("Brier", "log loss", "ECE", "Wilson", "McNemar", "Holm", "Cochran's Q", "Agresti-Min"):
+        assert word in told
+
+
+@pytest.mark.parametrize(("value", "words"), [(0, "0"), (1e-12, "0"), (0.2, "under 1"), (1, "1"), (2793.6, "2,794")])
+def test_a_whole_number_does_not_hide_some_of_one(value, words):
+    assert whole(value) == words
 
 
 def test_every_figure_has_its_messages_beside_it():

@@ -53,7 +53,7 @@ def test_arguments_out_of_range_are_refused(units: int, resamples: int, level: f
 
 
 @given(cases=CASES.filter(lambda cases: len({c for c, _ in cases}) == 2), seed=st.integers(0, 9))
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_rates_without_drawing_are_distributed_as_with_it(cases: list[tuple[bool, float]], seed: int) -> None:
     """Means, spreads and how often a class is lacking, for each target, are those of resamples drawn message by message."""
     truth, scores = np.array([c for c, _ in cases]), np.array([s for _, s in cases])

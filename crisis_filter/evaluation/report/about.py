@@ -6,9 +6,10 @@ import re
 
 from crisis_filter.evaluation.records import Evaluation, GoldSet, Settings, System
 from crisis_filter.evaluation.report.parts import Section, Sheet
-from crisis_filter.evaluation.report.words import category_words, clean, counted, level
+from crisis_filter.evaluation.report.words import category_words, clean, counted, level, p_value, rate
 
 _SHORT = 12
+_LONG = 120
 _DIGEST = re.compile(r"[0-9a-f]{40,}")
 _INTERVALS = {"wilson": "Wilson score", "clopper_pearson": "Clopper-Pearson (exact)", "jeffreys": "Jeffreys"}
 _ADJUSTMENTS = {"holm": "Holm", "bonferroni": "Bonferroni"}
@@ -17,6 +18,14 @@ _ADJUSTMENTS = {"holm": "Holm", "bonferroni": "Bonferroni"}
 def labels(evaluation: Evaluation) -> str:
     """The sentence that stands wherever a figure from the labels stands."""
     return f"Labels of {clean(evaluation.gold.name)}: {clean(evaluation.gold.labelled_by)}"
+
+
+def labels_again(evaluation: Evaluation) -> str:
+    """The same under the tables of a section, but only its beginning where it is long: it stands whole at the top and under each figure."""
+    sentence = labels(evaluation)
+    if len(sentence) <= _LONG:
+        return sentence
+    return f"Labels of {clean(evaluation.gold.name)}, given as said at the top."
 
 
 def failures(settings: Settings) -> str:
@@ -37,8 +46,7 @@ def about(evaluation: Evaluation) -> Section:
     return Section(
         "about",
         "What was evaluated",
-        remarks=tuple(_left_out(evaluation)),
-        sheets=(_gold(evaluation.gold), _systems(evaluation)),
+        sheets=(_gold(evaluation.gold), _systems(evaluation), *_unanswered(evaluation)),
     )
 
 
@@ -78,7 +86,7 @@ def _gold(gold: GoldSet) -> Sheet:
     if gold.clusters is not None:
         rows.append(("clusters", f"{gold.clusters:,} by {clean(gold.cluster_by or 'cluster')}"))
     if gold.left_out:
-        rows.append(("left out", f"{gold.left_out:,} that not every system was asked about"))
+        rows.append(("left out", f"{gold.left_out:,} that not every system answered"))
     for file, digest in zip(gold.files, gold.sha256, strict=False):
         rows.append(("file", f"{clean(file)}\nSHA-256 {clean(digest)[:_SHORT]}"))
     return Sheet("Gold labels", ("property", "value"), tuple(rows), names=2)
@@ -119,9 +127,25 @@ def _file(system: System) -> str:
     return f"{clean(system.file)}\nSHA-256 {clean(system.sha256)[:_SHORT]}"
 
 
-def _left_out(evaluation: Evaluation) -> list[str]:
-    return [
-        f"{clean(each.system.name)}: {counted(each.system.left_out, 'assessment')} left out, of messages that not every system was asked about."
-        for each in evaluation.systems
-        if each.system.left_out
-    ]
+def _unanswered(evaluation: Evaluation) -> list[Sheet]:
+    """Labels without an answer, and answers that are about no common message."""
+    heads = (
+        "system",
+        "labelled crises without an answer",
+        "other labelled messages without an answer",
+        "answers about no common message",
+        "sensitivity over all labelled crises, those without an answer missed",
+        "p that crises and others lack an answer alike",
+    )
+    rows = tuple(
+        (
+            clean(one.name),
+            f"{one.crises:,}",
+            f"{one.others:,}",
+            f"{one.answers:,}",
+            rate(one.sensitivity_if_missed),
+            p_value(one.p_crises),
+        )
+        for one in evaluation.left_out
+    )
+    return [Sheet("Left out of every figure, in messages; p by Fisher's exact test", heads, rows)] if rows else []

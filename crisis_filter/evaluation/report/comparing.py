@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crisis_filter.evaluation.records import Evaluation, Pair
+from crisis_filter.evaluation.records import Evaluation, Pair, ScoreGap
 from crisis_filter.evaluation.report.parts import Section, Sheet
 from crisis_filter.evaluation.report.words import (
     category_words,
@@ -59,7 +59,7 @@ def pairs(evaluation: Evaluation) -> Section:
     """Differences, with tests."""
     title = "Systems against one another"
     if not (evaluation.pairs or evaluation.together or evaluation.gaps):
-        return Section("pairs", title, remarks=("There is one system only, or none shares its messages with another.",))
+        return Section("pairs", title, remarks=(_alone(evaluation),))
     return Section(
         "pairs",
         title,
@@ -68,10 +68,20 @@ def pairs(evaluation: Evaluation) -> Section:
     )
 
 
+def versus(one: Pair | ScoreGap) -> str:
+    """Two systems by name, as their figures are subtracted: `A \u2212 B`."""
+    return f"{clean(one.first)} \u2212 {clean(one.second)}"
+
+
+def _alone(evaluation: Evaluation) -> str:
+    if len(evaluation.systems) == 1:
+        return f"There is one system only, {clean(evaluation.systems[0].system.name)}, so there is nothing to compare it with."
+    return "No figure compares these systems: no two of them answered the same messages."
+
+
 def _pairs(evaluation: Evaluation) -> Sheet:
     heads = (
-        "first",
-        "second",
+        "first \u2212 second",
         "rate",
         "messages",
         "only first right",
@@ -81,10 +91,10 @@ def _pairs(evaluation: Evaluation) -> Sheet:
         "adjusted p",
     )
     caption = (
-        f"Pairs: difference of the rates (first less second) with Agresti-Min {level(evaluation.settings.level)} interval, exact McNemar p, "
+        f"Pairs: difference of the rates (first minus second) with Agresti-Min {level(evaluation.settings.level)} interval, exact McNemar p, "
         f"and p adjusted for all pairs of one rate ({evaluation.settings.adjustment.capitalize()})"
     )
-    return Sheet(caption, heads, tuple(map(_pair, evaluation.pairs)), names=3)
+    return Sheet(caption, heads, tuple(map(_pair, evaluation.pairs)), names=2)
 
 
 def _pair(one: Pair) -> tuple[str, ...]:
@@ -93,8 +103,7 @@ def _pair(one: Pair) -> tuple[str, ...]:
     )
     counts = (f"{one.messages:,}", f"{one.only_first:,}", f"{one.only_second:,}")
     return (
-        clean(one.first),
-        clean(one.second),
+        versus(one),
         one.outcome,
         *counts,
         difference,
@@ -104,15 +113,12 @@ def _pair(one: Pair) -> tuple[str, ...]:
 
 
 def _gaps(evaluation: Evaluation) -> Sheet:
-    rows = tuple(
-        (clean(g.first), clean(g.second), g.figure, spanned(g.estimate, g.span).replace("-", "\u2212"))
-        for g in evaluation.gaps
-    )
+    rows = tuple((versus(g), g.figure, spanned(g.estimate, g.span).replace("-", "\u2212")) for g in evaluation.gaps)
     caption = (
-        f"Differences of other figures on {counted(evaluation.gold.messages, 'message')} (first less second), "
+        f"Differences of other figures on {counted(evaluation.gold.messages, 'message')} (first minus second), "
         f"{level(evaluation.settings.level)} bootstrap intervals from the same draws"
     )
-    return Sheet(caption, ("first", "second", "figure", "difference"), rows, names=3)
+    return Sheet(caption, ("first \u2212 second", "figure", "difference"), rows, names=2)
 
 
 def _together(evaluation: Evaluation) -> Sheet:

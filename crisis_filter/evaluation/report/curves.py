@@ -8,11 +8,13 @@ from crisis_filter.evaluation.records import Evaluation, Scores, SystemReport
 from crisis_filter.evaluation.report.forest import keys
 from crisis_filter.evaluation.report.ink import Look, altair, data, draw, look
 from crisis_filter.evaluation.report.parts import Figure, Panel
-from crisis_filter.evaluation.report.scoring import scored, thin
+from crisis_filter.evaluation.report.scoring import scored
+from crisis_filter.evaluation.report.thresholds import thin
 from crisis_filter.evaluation.report.words import clean, estimate, level, sentence
 from crisis_filter.stats.intervals import wilson
 
 _ZOOM = 0.9
+_WIDTH, _HEIGHT = 440, 290
 _MOST_MARKS = 60
 _MOST_STEPS = 400
 
@@ -54,8 +56,10 @@ def roc(evaluation: Evaluation) -> Figure | None:
         layers.append(dots.encode(x=x, y=y, description="say:N"))
     layers += [_cross(row, look(int(str(row["place"]))), most, x, y) for row in inside]
     places = [*(place for place, _, _ in found), *(int(str(row["place"])) for row in inside)]
-    chart = charts.layer(*layers).properties(width=640, height=320)
-    svg = draw(chart, f"ROC curves for sensitivities from {_ZOOM:g} to 1, with the operating point of each system.")
+    chart = charts.layer(*layers).properties(width=_WIDTH, height=_HEIGHT)
+    svg = draw(
+        chart, f"ROC curves for sensitivities from {_ZOOM:g} to 1, with the operating point of each system.", font=13
+    )
     return Figure(
         "roc",
         "ROC curve where few crises are missed",

@@ -12,12 +12,12 @@ from crisis_filter.evaluation.report.comparing import levels
 from crisis_filter.evaluation.report.ink import GRID, Look, altair, data, draw, look
 from crisis_filter.evaluation.report.parts import Figure, Key, Panel
 from crisis_filter.evaluation.report.stage_two import categorised
-from crisis_filter.evaluation.report.words import UNDEFINED, between, category_words, clean, sentence, short
+from crisis_filter.evaluation.report.words import UNDEFINED, category_words, clean, counted, sentence, short
 from crisis_filter.stats.intervals import Interval
 
 _STEP, _GAP = 19, 9
-_WIDTH, _NARROW = 190, 150
-_SLACK, _MORE = (10, 14), (10, 30)
+_WIDTH = 190
+_SLACK = (10, 14)
 _MOST_LEVELS = 40
 
 
@@ -38,23 +38,6 @@ def keys(evaluation: Evaluation, places: Iterable[int]) -> tuple[Key, ...]:
     return tuple(Key(name, at.variable, at.shape, at.dash) for name, at in looks) if len(evaluation.systems) > 1 else ()
 
 
-def overall(evaluation: Evaluation) -> Figure:
-    """Sensitivity and specificity of each system."""
-    pairs = [
-        (Mark(clean(s.system.name), "", look(i), m.sensitivity), Mark(clean(s.system.name), "", look(i), m.specificity))
-        for i, s in enumerate(evaluation.systems)
-        for m in [s.screening.measures]
-    ]
-    least = _least(mark.interval for pair in pairs for mark in pair)
-    panels = (
-        Panel("Sensitivity: share of crises found", forest([a for a, _ in pairs], "sensitivity", least, full=True)),
-        Panel("Specificity: share of others cleared", forest([b for _, b in pairs], "specificity", least, full=True)),
-    )
-    return Figure(
-        "overall", "Sensitivity and specificity", "Points with intervals; the counts stand beside them.", panels
-    )
-
-
 def by_category(evaluation: Evaluation) -> Figure | None:
     """Flat sensitivity and specificity of each category; `None` without Stage 2."""
     found = categorised(evaluation)
@@ -69,8 +52,8 @@ def by_category(evaluation: Evaluation) -> Figure | None:
     sensitivity = [Mark(category, system, at, flat.sensitivity) for category, system, at, flat in rows]
     specificity = [Mark(category, system, at, flat.specificity) for category, system, at, flat in rows]
     panels = (
-        Panel("Sensitivity", forest(sensitivity, "sensitivity", _least(m.interval for m in sensitivity))),
-        Panel("Specificity", forest(specificity, "specificity", _least(m.interval for m in specificity))),
+        Panel("Sensitivity", forest(sensitivity, "sensitivity", least(m.interval for m in sensitivity))),
+        Panel("Specificity", forest(specificity, "specificity", least(m.interval for m in specificity))),
     )
     caption = "Flat: over all messages, so that what Stage 1 misses is missed here too. The two axes begin at different values."
     return Figure(
@@ -89,7 +72,7 @@ def by_subgroup(evaluation: Evaluation) -> Figure | None:
         for what in ("sensitivity", "specificity"):
             marks = _of_levels(evaluation, here[:_MOST_LEVELS], what)
             if marks:
-                drawn = forest(marks, what, _least(mark.interval for mark in marks))
+                drawn = forest(marks, what, least(mark.interval for mark in marks))
                 panels.append(Panel(f"{short(category_words(facet), 40)}: {what}", drawn))
     if not panels:
         return None
@@ -115,21 +98,36 @@ def _of_levels(evaluation: Evaluation, wanted: Sequence[tuple[str, str]], what: 
     return marks
 
 
-def forest(marks: Sequence[Mark], what: str, least: float, *, full: bool = False) -> str:
+def forest(marks: Sequence[Mark], what: str, begin: float) -> str:
     """One forest plot.
 
     Args:
         marks: a row each; those of one group stand together.
         what: the axis' name.
-        least: where the axis begins; it ends at 1.
-        full: whether the label has the estimate with its interval, not the counts alone.
+        begin: where the axis begins; it ends at 1.
     """
     charts = altair()
-    rows, height = _rows(marks, full=full)
-    width = _NARROW if full else _WIDTH
+    rows, height = _rows(marks)
     base = charts.Chart().encode(y=charts.Y("y:Q", axis=None, scale=charts.Scale(domain=[0, height], reverse=True)))
-    scale = charts.Scale(domain=[least, 1], nice=False)
-    axis = charts.Axis(tickCount=3 if full else 5, format=".2~f" if least < 0.9 else ".3~f", grid=True)
+    beside = base.mark_text(aria=False, align="left", baseline="middle").encode(
+        x=charts.value(_WIDTH + 10), text="counts:N"
+    )
+    name = base.mark_text(aria=False, align="right", baseline="middle").encode(x=charts.value(-10), text="name:N")
+    edge = base.mark_rule(aria=False, color=GRID).encode(x=charts.value(_WIDTH))
+    chart = charts.layer(edge, *drawn(base, marks, what, begin), name, beside, data=data(rows))
+    return draw(chart.properties(width=_WIDTH, height=height), described(marks, what, begin), slack=_SLACK)
+
+
+def described(marks: Sequence[Mark], what: str, begin: float) -> str:
+    """A forest plot in a sentence, for who cannot see it."""
+    return f"Forest plot of {what}: {counted(len(marks), 'point')} with intervals from {begin:g} to 1; the table below has the figures."
+
+
+def drawn(base: Any, marks: Sequence[Mark], what: str, begin: float) -> list[Any]:
+    """Layers with a bar and a point for each mark; the data are rows as `row` makes them, and their height is the base's."""
+    charts = altair()
+    scale = charts.Scale(domain=[begin, 1], nice=False)
+    axis = charts.Axis(tickCount=5, format=".2~f" if begin < 0.9 else ".3~f", grid=True)
     defined = base.transform_filter(charts.FieldOneOfPredicate(field="defined", oneOf=[True]))
     layers: list[Any] = []
     for place, at in enumerate(dict.fromkeys(mark.look for mark in marks)):
@@ -138,55 +136,41 @@ def forest(marks: Sequence[Mark], what: str, least: float, *, full: bool = False
         layers.append(mine.mark_rule(aria=False, color=at.colour, strokeWidth=1.75).encode(x=x, x2="high:Q"))
         points = mine.mark_point(shape=at.shape, filled=True, size=62, opacity=1, color=at.colour)
         layers.append(points.encode(x=charts.X("estimate:Q", scale=scale), description="say:N"))
-    beside = base.mark_text(aria=False, align="left", baseline="middle").encode(
-        x=charts.value(width + 10), text="counts:N"
-    )
-    name = base.mark_text(aria=False, align="right", baseline="middle").encode(x=charts.value(-10), text="name:N")
-    edge = base.mark_rule(aria=False, color=GRID).encode(x=charts.value(width))
-    chart = charts.layer(edge, *layers, name, beside, data=data(rows)).properties(width=width, height=height)
-    return draw(
-        chart,
-        f"Forest plot of {what}: {len(marks)} points with intervals from {least:g} to 1; the table below has the figures.",
-        slack=_MORE if full else _SLACK,
-    )
+    return layers
 
 
-def _rows(marks: Sequence[Mark], *, full: bool) -> tuple[list[dict[str, object]], int]:
+def row(mark: Mark, looks: Sequence[Look]) -> dict[str, object]:
+    """One mark as data."""
+    of = mark.interval
+    owner = ", ".join(part for part in (mark.group, mark.system) if part)
+    return {
+        "say": f"{owner}: {sentence(of)}",
+        "look": looks.index(mark.look),
+        "defined": of.estimate is not None,
+        "low": of.low,
+        "high": of.high,
+        "estimate": of.estimate,
+    }
+
+
+def least(intervals: Iterable[Interval]) -> float:
+    """Where an axis begins: at a tenth below every defined interval."""
+    low = min((of.low for of in intervals if of.estimate is not None), default=0.0)
+    return min(0.9, math.floor(low * 10) / 10)
+
+
+def _rows(marks: Sequence[Mark]) -> tuple[list[dict[str, object]], int]:
     """Rows of the chart, and its height in pixels."""
     rows: list[dict[str, object]] = []
-    looks = {at: place for place, at in enumerate(dict.fromkeys(mark.look for mark in marks))}
+    looks = list(dict.fromkeys(mark.look for mark in marks))
     y, before = 0.0, ""
     for mark in marks:
-        if rows and mark.group != before and not full:
+        if rows and mark.group != before:
             y += _GAP if len(looks) > 1 else 0
         of = mark.interval
-        owner = ", ".join(part for part in (mark.group, mark.system) if part)
-        rows.append(
-            {
-                "y": y + _STEP / 2,
-                "name": short(mark.group, 22) if mark.group != before else "",
-                "counts": _label(of, full=full),
-                "say": f"{owner}: {sentence(of)}",
-                "look": looks[mark.look],
-                "defined": of.estimate is not None,
-                "low": of.low,
-                "high": of.high,
-                "estimate": of.estimate,
-            }
-        )
+        name = short(mark.group, 22) if mark.group != before else ""
+        counts = f"{UNDEFINED} (0 of 0)" if of.estimate is None else f"{of.count:,}/{of.nobs:,}"
+        rows.append({**row(mark, looks), "y": y + _STEP / 2, "name": name, "counts": counts})
         before = mark.group
         y += _STEP
     return rows, max(_STEP, math.ceil(y))
-
-
-def _label(of: Interval, *, full: bool) -> str:
-    if of.estimate is None:
-        return f"{UNDEFINED} (0 of 0)"
-    counts = f"{of.count:,}/{of.nobs:,}"
-    return f"{counts}\u2003{of.estimate:.3f} ({between(of)})" if full else counts
-
-
-def _least(intervals: Iterable[Interval]) -> float:
-    """A tenth below every defined interval."""
-    low = min((of.low for of in intervals if of.estimate is not None), default=0.0)
-    return min(0.9, math.floor(low * 10) / 10)

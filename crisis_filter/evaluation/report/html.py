@@ -11,17 +11,19 @@ from importlib import resources
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from crisis_filter.evaluation.records import Evaluation
-from crisis_filter.evaluation.report.about import labels
+from crisis_filter.evaluation.report.about import labels, labels_again
 from crisis_filter.evaluation.report.curves import roc
-from crisis_filter.evaluation.report.forest import by_category, by_subgroup, overall
+from crisis_filter.evaluation.report.forest import by_category, by_subgroup
 from crisis_filter.evaluation.report.ink import altair
 from crisis_filter.evaluation.report.interactive import Texts, explorer, matrices, wrong
-from crisis_filter.evaluation.report.outline import TITLE, sections
+from crisis_filter.evaluation.report.outline import TITLE, WITHOUT_LABELS, sections
+from crisis_filter.evaluation.report.overall import overall
 from crisis_filter.evaluation.report.parts import Figure, Section, Sheet
 from crisis_filter.evaluation.report.rare import predictive_values
 from crisis_filter.evaluation.report.reliability import reliability
-from crisis_filter.evaluation.report.scoring import PREVALENCE, VOLUME
 from crisis_filter.evaluation.report.stage_one import headline
+from crisis_filter.evaluation.report.summary import NO_PROOF, summary, unanswered
+from crisis_filter.evaluation.report.thresholds import PREVALENCE, VOLUME
 from crisis_filter.evaluation.report.waffle import ten_thousand
 from crisis_filter.evaluation.report.words import clean
 
@@ -76,6 +78,11 @@ def html(evaluation: Evaluation, *, texts: Mapping[str, str] | None = None) -> s
         "title": TITLE,
         "set": clean(evaluation.gold.name),
         "labels": labels(evaluation),
+        "labels_again": labels_again(evaluation),
+        "without_labels": WITHOUT_LABELS,
+        "summary": summary(evaluation),
+        "no_proof": NO_PROOF,
+        "unanswered": tuple(map(unanswered, evaluation.left_out)),
         "headlines": tuple((clean(each.system.name), headline(each)) for each in evaluation.systems),
         "warnings": tuple(map(clean, evaluation.warnings)),
         "shown": tuple(_shown(evaluation)),

@@ -86,13 +86,14 @@ def data(rows: Rows) -> alt.Data:
     return made
 
 
-def draw(chart: Any, description: str, *, slack: tuple[int, int] = (0, 0)) -> str:
+def draw(chart: Any, description: str, *, slack: tuple[int, int] = (0, 0), font: int = 12) -> str:
     """A chart as an SVG element for the page.
 
     Args:
         chart: an Altair chart with its data inside.
         description: what the figure shows, for who cannot see it.
         slack: room at the left and the right, in pixels, for a page whose font is wider than the one that was measured.
+        font: size of the words, in pixels; larger in a drawing that shrinks on a small screen.
 
     Returns:
         `<svg ...>...</svg>` with the page's colours, without a namespace (it stands in HTML), fonts or links.
@@ -105,8 +106,8 @@ def draw(chart: Any, description: str, *, slack: tuple[int, int] = (0, 0)) -> st
         "tickColor": MUTED,
         "domainColor": MUTED,
         "gridColor": GRID,
-        "labelFontSize": 12,
-        "titleFontSize": 12,
+        "labelFontSize": font,
+        "titleFontSize": font,
         "titleFontWeight": "normal",
         "titlePadding": 8,
         "labelFlush": False,
@@ -115,7 +116,7 @@ def draw(chart: Any, description: str, *, slack: tuple[int, int] = (0, 0)) -> st
         "background": "transparent",
         "view": {"stroke": None},
         "axis": axis,
-        "text": {"fontSize": 12, "color": TEXT},
+        "text": {"fontSize": font, "color": TEXT},
     }
     # The charts are ours, and tests hold them against the schema; checking each again would double the time. No address may be asked for.
     svg = vl_convert.vegalite_to_svg(chart.to_dict(validate=False), config=config, allowed_base_urls=[])

@@ -6,11 +6,13 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Literal
 
-from crisis_filter.evaluation.records import Evaluation
+from crisis_filter.evaluation.records import Categorising, Evaluation, Scores, SystemReport
 from crisis_filter.evaluation.report.ink import look
-from crisis_filter.evaluation.report.scoring import PREVALENCE, VOLUME, scored, thin
-from crisis_filter.evaluation.report.stage_two import axes, categorised, matrix_caption
+from crisis_filter.evaluation.report.scoring import scored
+from crisis_filter.evaluation.report.stage_two import ALL_ERRORS, axes, categorised, hits, matrix_caption
+from crisis_filter.evaluation.report.thresholds import PREVALENCE, VOLUME, how_it_ran, in_use, thin
 from crisis_filter.evaluation.report.words import category_words, clean, counted, level
 
 MOST_IDS = 200
@@ -48,7 +50,7 @@ class Square:
     text: str
     shade: int
     """0 to 5, by the number."""
-    diagonal: bool
+    kind: Literal["hit", "other", "errors"]
     ids: Ids | None
 
 
@@ -94,46 +96,65 @@ def wrong(evaluation: Evaluation, texts: Texts) -> tuple[Ids, ...]:
     for place, each in enumerate(evaluation.systems):
         name, one = clean(each.system.name), each.screening
         kinds = (
-            ("missed", one.missed, "missed: a crisis, said to be none"),
-            ("undetermined", one.undetermined, "undetermined"),
-            ("alarms", one.false_alarms, "false alarms: no crisis, taken for one"),
+            ("missed", one.missed, ("missed crisis", "missed crises"), " (said to be none)"),
+            ("undetermined", one.undetermined, ("undetermined message", "undetermined messages"), ""),
+            ("alarms", one.false_alarms, ("false alarm", "false alarms"), " (no crisis, taken for one)"),
         )
-        for kind, ids, words in kinds:
+        for kind, ids, words, more in kinds:
             if ids:
-                title = f"{name}: {counted(len(ids), 'message')} {words}"
+                title = f"{name}: {counted(len(ids), *words)}{more}"
                 lists.append(texts.listed(f"ids-{kind}-{place}", title, ids, len(ids)))
     return tuple(lists)
 
 
 def matrices(evaluation: Evaluation, texts: Texts) -> tuple[Matrix, ...]:
     """One for each system with Stage 2."""
-    made = []
-    for place, each, one in categorised(evaluation):
-        truths, saids = axes(one.matrix)
-        if not truths:
-            continue
-        cells = {(cell.truth, cell.said): cell for cell in one.matrix}
-        most = max((cell.messages for cell in one.matrix if cell.truth != cell.said), default=0)
-        rows = []
-        for i, truth in enumerate(truths):
-            squares = []
-            for j, said in enumerate(saids):
-                cell = cells.get((truth, said))
-                if cell is None:
-                    squares.append(Square("-", 0, truth == said, None))
-                    continue
-                title = f"{clean(each.system.name)}, {category_words(truth)}: "
-                title += "all errors" if truth == said else f"said to be {category_words(said)}"
-                ids = (
-                    texts.listed(f"cell-{place}-{i}-{j}", title, cell.ids, cell.messages, _MOST_IN_CELL)
-                    if cell.ids
-                    else None
-                )
-                shade = -(-cell.messages * _SHADES // most) if truth != said and most else 0
-                squares.append(Square(f"{cell.messages:,}", shade, truth == said, ids))
-            rows.append((category_words(truth), tuple(squares)))
-        made.append(Matrix(matrix_caption(each), tuple(map(category_words, saids)), tuple(rows)))
-    return tuple(made)
+    return tuple(
+        _matrix(place, each, one, texts) for place, each, one in categorised(evaluation) if any(axes(one.matrix))
+    )
+
+
+def _matrix(place: int, report: SystemReport, one: Categorising, texts: Texts) -> Matrix:
+    truths, saids = axes(one.matrix)
+    cells = {(cell.truth, cell.said): cell for cell in one.matrix}
+    right = hits(one)
+    most = max((cell.messages for cell in one.matrix if cell.truth != cell.said), default=0)
+    rows = []
+    for i, truth in enumerate(truths):
+        squares = []
+        # The records have all errors of a category on the diagonal; here the diagonal is what was right, and they come last.
+        for j, said in enumerate((*saids, truth)):
+            if said == truth and j < len(saids):
+                squares.append(Square(f"{right[truth]:,}" if truth in right else "-", 0, "hit", None))
+                continue
+            cell = cells.get((truth, said))
+            kind: Literal["other", "errors"] = "errors" if j == len(saids) else "other"
+            if cell is None:
+                squares.append(Square("-", 0, kind, None))
+                continue
+            title = f"{clean(report.system.name)}, {category_words(truth)}: "
+            title += "all errors" if kind == "errors" else f"said to be {category_words(said)}"
+            ids = None
+            if cell.ids:
+                ids = texts.listed(f"cell-{place}-{i}-{j}", title, cell.ids, cell.messages, _MOST_IN_CELL)
+            shade = -(-cell.messages * _SHADES // most) if kind == "other" and most else 0
+            squares.append(Square(f"{cell.messages:,}", shade, kind, ids))
+        rows.append((category_words(truth), tuple(squares)))
+    return Matrix(matrix_caption(report), (*map(category_words, saids), ALL_ERRORS), tuple(rows))
+
+
+def _explored(place: int, report: SystemReport, scores: Scores) -> dict[str, object]:
+    used = in_use(report, scores)
+    points = thin(scores.points, _MOST_POINTS, used)
+    return {
+        "name": clean(report.system.name),
+        "colour": look(place).variable,
+        "crises": scores.crises,
+        "others": scores.others,
+        "ran": how_it_ran(report),
+        "used": None if used is None else points.index(scores.points[used]),
+        "points": [[point.threshold, point.found, point.alarms] for point in points],
+    }
 
 
 def explorer(evaluation: Evaluation) -> str:
@@ -142,13 +163,7 @@ def explorer(evaluation: Evaluation) -> str:
     Counts alone: the page computes rates and Wilson bounds from them.
     """
     systems = [
-        {
-            "name": clean(each.system.name),
-            "colour": look(place).variable,
-            "crises": scores.crises,
-            "others": scores.others,
-            "points": [[point.threshold, point.found, point.alarms] for point in thin(scores.points, _MOST_POINTS)],
-        }
+        _explored(place, each, scores)
         for place, each, scores in scored(evaluation)
         if scores.points and scores.crises and scores.others
     ]

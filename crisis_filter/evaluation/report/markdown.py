@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from html import escape
 
 from crisis_filter.evaluation.records import Evaluation
-from crisis_filter.evaluation.report.about import labels
-from crisis_filter.evaluation.report.outline import TITLE, sections
+from crisis_filter.evaluation.report.about import labels, labels_again
+from crisis_filter.evaluation.report.outline import TITLE, WITHOUT_LABELS, sections
 from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.summary import NO_PROOF, summary
 from crisis_filter.evaluation.report.words import clean
 
 _MARKUP = re.compile(r"([\\`*_\[\]|~#@])")
@@ -31,6 +32,13 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
     yield f"# {TITLE}"
     yield ""
     yield _line(labels(evaluation))
+    yield ""
+    yield "**In short:**"
+    yield ""
+    for name, words in summary(evaluation):
+        yield f"- {_line(f'{name}. {words}')}"
+    yield ""
+    yield _line(f"{NO_PROOF} Words such as sensitivity are told in the last section.")
     if evaluation.warnings:
         yield ""
         yield "**Before believing a figure:**"
@@ -38,7 +46,7 @@ def _lines(evaluation: Evaluation) -> Iterator[str]:
         for warning in evaluation.warnings:
             yield f"- {_line(clean(warning))}"
     for section in sections(evaluation):
-        yield from _section(section, labels(evaluation))
+        yield from _section(section, labels_again(evaluation))
 
 
 def _section(section: Section, source: str) -> Iterator[str]:
@@ -53,7 +61,7 @@ def _section(section: Section, source: str) -> Iterator[str]:
         yield f"- {_line(remark)}"
     for sheet in section.sheets:
         yield from _table(sheet)
-    if section.sheets and section.id != "about":
+    if section.sheets and section.id not in WITHOUT_LABELS:
         yield ""
         yield _line(source)
 

@@ -65,7 +65,8 @@
     return { rate, low: count === 0 ? 0 : Math.max(0, centre - half), high: count === of ? 1 : Math.min(1, centre + half) };
   };
   const fixed = (n, digits) => n.toLocaleString("en-GB", { minimumFractionDigits: digits, maximumFractionDigits: digits });
-  const near = (n) => fixed(n, n < 10 ? 1 : 0);
+  const whole = (n) => n > 1e-9 && n < 1 ? "under 1" : fixed(Math.max(0, n), 0);
+  const counted = (n, one, many) => `${whole(n)} ${whole(n) === "1" ? one : many}`;
   const put = (id, main, ...rest) => {
     const small = rest.map((text) => Object.assign(document.createElement("small"), { textContent: text }));
     by(id).replaceChildren(main, ...small);
@@ -79,7 +80,7 @@
 
   const system = by("x-system"), slider = by("x-point"), prevalence = by("x-prevalence"), volume = by("x-volume");
   data.systems.forEach((one, place) => system.append(new Option(one.name, String(place))));
-  const MOST_MISSED = 200, LEFT = 56, RIGHT = 604, TOP = 12, BOTTOM = 204;
+  const MOST_MISSED = 200, LEFT = 56, RIGHT = 478, TOP = 12, BOTTOM = 238;
 
   const costs = (one, point) => {
     const share = Math.min(100, Math.max(0, Number(prevalence.value))) / 100, day = Math.max(0, Number(volume.value));
@@ -108,26 +109,38 @@
     const inside = all.filter((at) => at.missed <= MOST_MISSED);
     const path = inside.map((at, place) => `${place ? "L" : "M"}${x(at.total).toFixed(1)},${y(at.missed).toFixed(1)}`).join("");
     parts.push(plus("path", { d: path, fill: "none", stroke: `var(${one.colour})`, "stroke-width": 2 }));
+    if (one.used !== null) {
+      // The curve falls from the left to the right, so there is room above it at the right, and below it at the left.
+      const at = all[one.used], left = x(at.total), top = y(at.missed), above = left < RIGHT - 60;
+      parts.push(plus("path", { d: `M${left},${top - 9}l9,9l-9,9l-9,-9z`, fill: "none", stroke: "var(--text)", "stroke-width": 1.5 }));
+      parts.push(plus("text", { x: left + (above ? 12 : -12), y: above ? Math.max(TOP + 10, top - 8) : Math.min(BOTTOM - 4, top + 16), "text-anchor": above ? "start" : "end" }, "in use"));
+    }
     const bar = `M${x(now.total)},${y(1000 * (1 - now.found.high))}V${y(1000 * (1 - now.found.low))}`;
     parts.push(plus("path", { d: bar, stroke: "var(--text)", "stroke-width": 1.5 }));
-    parts.push(plus("circle", { cx: x(now.total), cy: y(now.missed), r: 6, fill: now.missed > MOST_MISSED ? "var(--page)" : `var(${one.colour})`, stroke: "var(--text)", "stroke-width": 1.5 }));
+    parts.push(plus("circle", { cx: x(now.total), cy: y(now.missed), r: 5, fill: now.missed > MOST_MISSED ? "var(--page)" : `var(${one.colour})`, stroke: "var(--text)", "stroke-width": 1.5 }));
     by("x-plot").replaceChildren(...parts);
   };
 
   const update = () => {
     const one = data.systems[Number(system.value)], point = one.points[Number(slider.value)], at = costs(one, point);
     const { found, alarms } = at;
-    const here = (low, high, digits) => `${data.level} interval ${fixed(low, digits)} to ${fixed(high, digits)}`;
+    const here = (low, high) => `${data.level} interval ${whole(low)} to ${whole(high)}`;
+    const rated = (of) => `${fixed(of.rate, 3)}, ${data.level} interval ${fixed(of.low, 3)} to ${fixed(of.high, 3)}`;
     by("x-threshold").textContent = Number(point[0]).toPrecision(4);
-    slider.setAttribute("aria-valuetext", `threshold ${Number(point[0]).toPrecision(4)}`);
-    put("x-missed", fixed(at.missed, 1), here(1000 * (1 - found.high), 1000 * (1 - found.low), 1));
-    put("x-alarms", near(at.total), `${near(at.crises * found.rate)} of them crises, of ${near(at.crises)}`);
-    put("x-false", near(at.others * alarms.rate), here(at.others * alarms.low, at.others * alarms.high, 0));
+    const used = one.used !== null && Number(slider.value) === one.used;
+    slider.setAttribute("aria-valuetext", `threshold ${Number(point[0]).toPrecision(4)}${used ? ", as this system ran" : ""}`);
+    by("x-used").textContent = one.used === null
+      ? `Not how this system ran: no threshold of these scores gives its answers (${one.ran}).`
+      : used ? `How this system ran, or nearest to it: ${one.ran}.` : `Not how this system ran (${one.ran}).`;
+    by("x-back").hidden = used || one.used === null;
+    put("x-missed", whole(at.missed), here(1000 * (1 - found.high), 1000 * (1 - found.low)));
+    put("x-alarms", whole(at.total), `with ${whole(at.crises * found.rate)} of ${counted(at.crises, "crisis", "crises")}`);
+    put("x-false", whole(at.others * alarms.rate), here(at.others * alarms.low, at.others * alarms.high));
     put(
       "x-found",
       `${fixed(point[1], 0)} of ${fixed(one.crises, 0)}`,
-      `sensitivity ${fixed(found.rate, 3)}, ${here(found.low, found.high, 3)}`,
-      `others flagged: ${fixed(point[2], 0)} of ${fixed(one.others, 0)}, ${fixed(alarms.rate, 3)}, ${here(alarms.low, alarms.high, 3)}`,
+      `sensitivity ${rated(found)}`,
+      `others flagged: ${fixed(point[2], 0)} of ${fixed(one.others, 0)}, ${rated(alarms)}`,
     );
     plot(one, at);
   };
@@ -135,12 +148,16 @@
     const one = data.systems[Number(system.value)];
     slider.max = String(one.points.length - 1);
     const first = one.points.findIndex((point) => point[1] >= 0.99 * one.crises);
-    slider.value = String(first < 0 ? one.points.length - 1 : first);
+    slider.value = String(one.used !== null ? one.used : first < 0 ? one.points.length - 1 : first);
+    by("x-marks").replaceChildren(...(one.used === null ? [] : [new Option("in use", String(one.used))]));
     update();
   };
+  by("x-back").addEventListener("click", () => { choose(); slider.focus(); });
   system.addEventListener("change", choose);
   [slider, prevalence, volume].forEach((one) => one.addEventListener("input", update));
   by("explorer-form").addEventListener("submit", (event) => event.preventDefault());
   choose();
   by("explorer").hidden = false;
+  by("x-own").hidden = false;
+  by("x-table").open = false;
 })();

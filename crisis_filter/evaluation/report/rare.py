@@ -10,7 +10,7 @@ from crisis_filter.evaluation.report.ink import altair, data, draw, look
 from crisis_filter.evaluation.report.parts import Figure, Panel
 from crisis_filter.evaluation.report.words import between, clean, ratio, share
 
-_WIDTH, _HEIGHT = 640, 300
+_WIDTH, _HEIGHT = 440, 280
 
 
 def predictive_values(evaluation: Evaluation) -> Figure | None:
@@ -43,6 +43,7 @@ def predictive_values(evaluation: Evaluation) -> Figure | None:
     svg = draw(
         chart,
         f"Lines of the positive predictive value, for shares of crises from {share(domain[0])} to {share(domain[1])}.",
+        font=13,
     )
     caption = "Of the alarms, the share that are crises. Bands are intervals; they hold if sensitivity and specificity stay as measured here."
     return Figure(

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
-from crisis_filter.evaluation.records import Evaluation, Point, Scores, SystemReport
+from crisis_filter.evaluation.records import Evaluation, Scores, SystemReport
 from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.thresholds import IN_USE, explored, in_use, thin
 from crisis_filter.evaluation.report.words import (
     between,
     clean,
     counted,
-    expected,
     level,
     number,
     rate,
-    ratio,
-    share,
     spanned,
 )
-from crisis_filter.stats.intervals import Interval, wilson
+from crisis_filter.stats.intervals import wilson
 
-PREVALENCE, VOLUME = 0.01, 10_000
-"""What the table of thresholds, and the explorer at first, assume: the share of crises, and messages a day."""
-_SENSITIVITIES = (1.0, 0.995, 0.99, 0.98, 0.97, 0.95, 0.9, 0.8, 0.5)
 _THRESHOLDS = 30
 
 
@@ -58,7 +51,7 @@ def ranking(evaluation: Evaluation) -> Section:
         sheets=(
             _at(evaluation, found),
             *(_points(each, scores, evaluation.settings.level) for _, each, scores in found),
-            _explored(evaluation, found),
+            explored(evaluation, found),
         ),
     )
 
@@ -102,22 +95,16 @@ def _at(evaluation: Evaluation, found: list[tuple[int, SystemReport, Scores]]) -
     return Sheet(caption, heads, tuple(rows), figure="roc")
 
 
-def thin(points: tuple[Point, ...], most: int) -> tuple[Point, ...]:
-    """At most so many points, the first and the last among them."""
-    if len(points) <= most:
-        return points
-    last = len(points) - 1
-    return tuple(points[round(i * last / (most - 1))] for i in range(most))
-
-
 def _points(report: SystemReport, scores: Scores, level_of: float) -> Sheet:
+    place = in_use(report, scores)
+    used = None if place is None else scores.points[place]
     rows = tuple(
         (
-            f"{point.threshold:.4g}",
+            f"{point.threshold:.4g}" + (f"\n{IN_USE}" if point == used else ""),
             rate(wilson(point.found, scores.crises, level_of)),
             rate(wilson(point.alarms, scores.others, level_of)),
         )
-        for point in thin(scores.points, _THRESHOLDS)
+        for point in thin(scores.points, _THRESHOLDS, place)
     )
     return Sheet(
         f"{clean(report.system.name)}: points of the curve",
@@ -125,50 +112,3 @@ def _points(report: SystemReport, scores: Scores, level_of: float) -> Sheet:
         rows,
         figure="roc",
     )
-
-
-def _explored(evaluation: Evaluation, found: list[tuple[int, SystemReport, Scores]]) -> Sheet:
-    heads = (
-        "system",
-        "threshold",
-        "crises found",
-        "missed per 1,000 crises",
-        "others flagged",
-        "false alarms a day",
-        "alarms a day",
-    )
-    rows = tuple(
-        (clean(each.system.name), *_costs(point, scores, evaluation.settings.level))
-        for _, each, scores in found
-        for point in _chosen(scores)
-    )
-    caption = (
-        f"What thresholds cost if {share(PREVALENCE)} of {VOLUME:,} messages a day are crises (an assumption), with "
-        f"{level(evaluation.settings.level)} intervals"
-    )
-    return Sheet(caption, heads, rows, names=1, figure="explorer")
-
-
-def _chosen(scores: Scores) -> list[Point]:
-    """For each of some sensitivities the highest threshold that reaches it."""
-    reached = [next((p for p in scores.points if p.found >= aim * scores.crises), None) for aim in _SENSITIVITIES]
-    points = [point for point in reached if point is not None]
-    return points[:1] + [b for a, b in pairwise(points) if a != b]
-
-
-def _costs(point: Point, scores: Scores, level_of: float) -> tuple[str, ...]:
-    found, alarms = (wilson(point.found, scores.crises, level_of), wilson(point.alarms, scores.others, level_of))
-    missed = _scaled(found, -1000.0, 1000.0)
-    others = VOLUME * (1 - PREVALENCE)
-    total = "undefined"
-    if found.estimate is not None and alarms.estimate is not None:
-        total = expected(VOLUME * PREVALENCE * found.estimate + others * alarms.estimate)
-    return (f"{point.threshold:.4g}", ratio(found), missed, ratio(alarms), _scaled(alarms, others, 0.0), total)
-
-
-def _scaled(of: Interval, by: float, plus: float) -> str:
-    """An interval on another scale."""
-    if of.estimate is None:
-        return "undefined"
-    low, high = sorted((of.low * by + plus, of.high * by + plus))
-    return f"{of.estimate * by + plus:,.1f}\n({low:,.1f} to {high:,.1f})"

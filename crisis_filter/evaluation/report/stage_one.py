@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from crisis_filter.evaluation.records import AtPrevalence, Evaluation, Screening, SystemReport
 from crisis_filter.evaluation.report.about import failures
 from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.summary import unanswered
 from crisis_filter.evaluation.report.words import (
     clean,
     counted,
@@ -38,7 +39,10 @@ def screening(evaluation: Evaluation) -> Section:
         "screening",
         "Stage 1: crisis or not",
         paragraphs=(failures(evaluation.settings),),
-        remarks=tuple(f"{clean(each.system.name)}. {headline(each)}" for each in reports),
+        remarks=(
+            *(f"{clean(each.system.name)}. {headline(each)}" for each in reports),
+            *map(unanswered, evaluation.left_out),
+        ),
         sheets=(_outcomes(evaluation), _rates(evaluation), *_faults(reports)),
     )
 
@@ -50,7 +54,7 @@ def prevalence(evaluation: Evaluation) -> Section:
         "prevalence",
         "Where crises are rare",
         paragraphs=(
-            f"In this data {gold.crises:,} of {gold.messages:,} messages are crises; among the messages of a health platform few are. How many "
+            f"In this data {gold.crises:,} of {counted(gold.messages, 'message')} {'is a crisis' if gold.crises == 1 else 'are crises'}; among the messages of a health platform few are. How many "
             "alarms are right (the positive predictive value) falls with the share of crises. The figures below take sensitivity and "
             "specificity as measured here, and hold only if messages elsewhere are as easy or hard to tell apart.",
         ),
@@ -72,9 +76,9 @@ def headline(report: SystemReport) -> str:
     found, unsure, missed = by_outcome(one.crises)
     alarms, doubtful, cleared = by_outcome(one.others)
     return (
-        f"Of {counted(found + unsure + missed, 'crisis', 'crises')}, {found:,} were taken for a crisis, {unsure:,} undetermined, {missed:,} "
-        f"missed: sensitivity {sentence(one.measures.sensitivity)}. Of {counted(alarms + doubtful + cleared, 'other message')}, {cleared:,} were "
-        f"cleared, {doubtful:,} undetermined, {alarms:,} false alarms: specificity {sentence(one.measures.specificity)}."
+        f"Of {counted(found + unsure + missed, 'crisis', 'crises')}, {found:,} {'was' if found == 1 else 'were'} taken for a crisis, {unsure:,} undetermined, {missed:,} "
+        f"missed: sensitivity {sentence(one.measures.sensitivity)}. Of {counted(alarms + doubtful + cleared, 'other message')}, {cleared:,} "
+        f"{'was' if cleared == 1 else 'were'} cleared, {doubtful:,} undetermined, {counted(alarms, 'false alarm')}: specificity {sentence(one.measures.specificity)}."
     )
 
 
@@ -120,6 +124,15 @@ def _rates(evaluation: Evaluation) -> Sheet:
         if one.crises.get("undetermined") or one.others.get("undetermined"):
             best = (rate(one.best_sensitivity), rate(one.best_specificity), *["not computed"] * 4)
             rows.append((f"{clean(each.system.name)}, if every undetermined message had been right", *best))
+        for left in evaluation.left_out:
+            if left.name == each.system.name and left.crises:
+                missed = (rate(left.sensitivity_if_missed), *["not computed"] * 5)
+                rows.append(
+                    (
+                        f"{clean(each.system.name)}, if the crises without an answer had been missed, of all labelled",
+                        *missed,
+                    )
+                )
     caption = f"Rates of Stage 1 with {level(evaluation.settings.level)} intervals. PPV, NPV, accuracy and F1 hold at this data's share of crises only"
     return Sheet(caption, heads, tuple(rows), figure="overall")
 

@@ -15,6 +15,8 @@ from crisis_filter.evaluation.report.words import (
     spanned,
 )
 
+ALL_ERRORS = "all errors"
+
 
 def categorised(evaluation: Evaluation) -> list[tuple[int, SystemReport, Categorising]]:
     """Systems with Stage 2, and their places."""
@@ -62,9 +64,15 @@ def axes(cells: tuple[Cell, ...]) -> tuple[tuple[str, ...], tuple[str, ...]]:
 def matrix_caption(report: SystemReport) -> str:
     """What stands in a cell."""
     return (
-        f"{clean(report.system.name)}: messages that carry the row's category, not the column's, and were said to have the column's. On the "
-        "diagonal: all errors of that category. Over the messages that it took for a crisis."
+        f"{clean(report.system.name)}: of the messages that it took for a crisis. On the diagonal: messages that carry the category and were "
+        "said to have it (hits). Beside it: messages that carry the row's category, not the column's, and were said to have the column's. Last "
+        "column: every error of the row's category, carried and not said or said and not carried; it is no sum of its row."
     )
+
+
+def hits(one: Categorising) -> dict[str, int]:
+    """Of each category: messages taken for a crisis that carry it and were said to have it."""
+    return {row.category: row.hierarchical.sensitivity.count for row in one.rows}
 
 
 def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categorising]], *, hierarchical: bool) -> Sheet:
@@ -140,9 +148,16 @@ def _whole(found: list[tuple[int, SystemReport, Categorising]]) -> Sheet:
 def _matrix(report: SystemReport, one: Categorising) -> Sheet:
     truths, saids = axes(one.matrix)
     counts = {(cell.truth, cell.said): cell.messages for cell in one.matrix}
+    # The records have all errors of a category on the diagonal; they come last here.
+    errors = {truth: counts.pop((truth, truth), None) for truth in truths}
+    counts |= {(truth, truth): count for truth, count in hits(one).items()}
     rows = tuple(
-        (category_words(truth), *(f"{counts[truth, said]:,}" if (truth, said) in counts else "-" for said in saids))
+        (category_words(truth), *(_count(counts.get((truth, said))) for said in saids), _count(errors[truth]))
         for truth in truths
     )
-    heads = ("carries \\ said", *map(category_words, saids))
+    heads = ("carries \\ said", *map(category_words, saids), ALL_ERRORS)
     return Sheet(matrix_caption(report), heads, rows, figure="matrix")
+
+
+def _count(messages: int | None) -> str:
+    return "-" if messages is None else f"{messages:,}"

@@ -16,6 +16,7 @@ _ACTIVE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-
 _SPACE = re.compile(r"\s+")
 _DOUBTFUL = 0.01
 _LEAST_P = 0.0001
+_NOTHING = 1e-9
 
 
 def clean(text: str) -> str:
@@ -103,6 +104,12 @@ def expected(of: float) -> str:
     if of == 0 or of >= 10:
         return f"{of:,.0f}"
     return f"{of:.1f}" if of >= 1 else f"{of:.2g}"
+
+
+def whole(of: float) -> str:
+    """An estimated number of messages without a fraction; `under 1` where there is some of one, so that it is not taken for none."""
+    # What rounding leaves of none is none.
+    return "under 1" if _NOTHING < of < 1 else f"{max(of, 0.0):,.0f}"
 
 
 def counted(count: int, one: str, many: str | None = None) -> str:
