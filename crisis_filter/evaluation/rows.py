@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import gzip
 import io
-import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping
@@ -14,12 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
 
-from crisis_filter.datasets.objects import kind_of, read_objects
+from crisis_filter.datasets.objects import kind_of, read_lines, read_objects
 from crisis_filter.errors import InputError
 from crisis_filter.tables.formats import listed
 from crisis_filter.tables.rows import repaired_text
 
-__all__ = ["Row", "content", "parsed", "rows"]
+__all__ = ["Row", "rows"]
 
 _YES, _NO = ("true", "1", "yes", "y"), ("false", "0", "no", "n")
 # Longer numbers cost time to write out, and some Python refuses.
@@ -124,21 +123,6 @@ class Row:
         return str(value).lower() if isinstance(value, bool) else repaired_text(str(value))[0]
 
 
-def content(path: Path) -> bytes:
-    """The bytes of a file; one that ends in `.gz` unpacked.
-
-    Raises:
-        InputError: it cannot be read.
-    """
-    try:
-        data = path.read_bytes()
-        return gzip.decompress(data) if path.suffix.lower() == ".gz" else data
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or 'not a gzip file'}") from None
-    except (EOFError, zlib.error):
-        raise InputError(f"{path}: is not a whole gzip file; fetch it again") from None
-
-
 def rows(path: Path, names: Mapping[str, str] = MappingProxyType({})) -> Iterator[Row]:
     """The rows of a file, in order; blank lines between them do not count.
 
@@ -171,66 +155,14 @@ def _rows(path: Path) -> Iterator[Row]:
     elif ending in _DELIMITERS:
         yield from _table(path, _DELIMITERS[ending])
     elif ending in _LINES:
-        for number, line in enumerate(content(path).split(b"\n"), start=1):
-            if line.strip():
-                place = f"{path}: line {number}"
-                yield Row(place, parsed(line, place, first=number == 1))
+        for entry in read_lines(path):
+            yield Row(f"{entry.file}: {entry.unit} {entry.number}", entry.fields)
     else:
         raise InputError(f"{path}: name a file that ends in {_KNOWN}")
 
 
-def parsed(line: bytes, place: str, *, first: bool = False) -> dict[str, object]:
-    """The object on a line.
-
-    Args:
-        line: its bytes.
-        place: how an error begins.
-        first: whether a byte-order mark may stand before it.
-
-    Raises:
-        InputError: it is none; the parser's own words are kept back, for they may quote the line.
-    """
-    try:
-        value = json.loads(
-            line.decode("utf-8-sig" if first else "utf-8"), object_pairs_hook=_once, parse_constant=_refused
-        )
-    except UnicodeDecodeError:
-        raise InputError(f"{place}: bytes that are not UTF-8; save the file as UTF-8") from None
-    except _NotANumberError:
-        raise InputError(f"{place}: NaN or infinity, which is no JSON; leave the field out") from None
-    except _TwiceError:
-        raise InputError(f"{place}: a field occurs twice; keep one of them") from None
-    except (ValueError, RecursionError):
-        raise InputError(f"{place}: not valid JSON; give one object a line") from None
-    if not isinstance(value, dict):
-        raise InputError(f"{place}: {kind_of(value)} and no object; give one object a line")
-    return value
-
-
-class _TwiceError(ValueError):
-    pass
-
-
-class _NotANumberError(ValueError):
-    pass
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _TwiceError
-    return found
-
-
-def _refused(_: str) -> object:
-    raise _NotANumberError
-
-
 def _table(path: Path, delimiter: str) -> Iterator[Row]:
-    try:
-        text = content(path).decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: bytes that are not UTF-8; save the file as UTF-8") from None
+    text = _text(path)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
     start, head = 1, None
     while True:
@@ -251,6 +183,18 @@ def _table(path: Path, delimiter: str) -> Iterator[Row]:
                 raise InputError(f"{path}: line {start}: {len(cells)} cells under {len(head)} columns; mend the row")
             yield Row(f"{path}: line {start}", dict(zip(head, map(_shown, cells), strict=True)))
         start = reader.line_num + 1
+
+
+def _text(path: Path) -> str:
+    try:
+        data = path.read_bytes()
+        return (gzip.decompress(data) if path.suffix.lower() == ".gz" else data).decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: bytes that are not UTF-8; save the file as UTF-8") from None
+    except (EOFError, zlib.error):
+        raise InputError(f"{path}: is not a whole gzip file; fetch it again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or 'not a gzip file'}") from None
 
 
 def _shown(cell: str) -> str:

@@ -16,7 +16,7 @@ from crisis_filter.assets import file_sha256
 from crisis_filter.datasets.objects import kind_of
 from crisis_filter.errors import Fault, InputError
 from crisis_filter.evaluation.records import System
-from crisis_filter.evaluation.rows import Row, content, parsed, rows
+from crisis_filter.evaluation.rows import Row, rows
 from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome, Provenance
 from crisis_filter.tables.flat import named
 from crisis_filter.tables.formats import listed
@@ -225,11 +225,8 @@ def _short(place: str) -> str:
 
 def _assessments(path: Path, known: Sequence[str], made: _Made) -> Iterator[tuple[str, Answer]]:
     allowed = {*known, UNSPECIFIED}
-    for number, line in enumerate(content(path).split(b"\n"), start=1):
-        if not line.strip():
-            continue
-        place = f"{path}: line {number}"
-        one = _assessment(line.removeprefix(b"\xef\xbb\xbf") if number == 1 else line, place)
+    for row in rows(path):
+        place, one = row.place, _assessment(row)
         made.add(one.provenance, place)
         named = frozenset(finding.category for finding in one.findings)
         if not named <= allowed:
@@ -244,11 +241,11 @@ def _assessments(path: Path, known: Sequence[str], made: _Made) -> Iterator[tupl
         )
 
 
-def _assessment(line: bytes, place: str) -> Assessment:
-    # First, because of a field that occurs twice pydantic takes the last, in silence: a crisis could be read as its opposite.
-    parsed(line, place)
+def _assessment(row: Row) -> Assessment:
+    # From the object, not from the line: of a field that occurs twice pydantic takes the last, in silence, and a crisis could be read as
+    # its opposite; whoever made the object has refused it.
     try:
-        return Assessment.model_validate_json(line)
+        return Assessment.model_validate(row.fields)
     except ValidationError as error:
         # A field that nobody knows may be a message.
         wrong = sorted(
@@ -260,7 +257,7 @@ def _assessment(line: bytes, place: str) -> Assessment:
             }
         )
     raise InputError(
-        f"{place}: no assessment of this version: {', '.join(wrong)} missing or wrong; keep the file as written"
+        f"{row.place}: no assessment of this version: {', '.join(wrong)} missing or wrong; keep the file as written"
     )
 
 

@@ -110,10 +110,13 @@ BAD_LABELS: dict[str, tuple[list[dict[str, object] | str], str]] = {
         "beside a message that is not",
     ),
     "categories of another kind": ([{"id": "a", "crisis": True, "categories": 3}], "holds a number instead of a list"),
-    "not JSON": ([labelled("a"), "{" + SECRET], "line 2: not valid JSON"),
-    "not an object": (["[1]"], "line 1: an array and no object"),
-    "a field twice": (['{"id": "a", "crisis": true, "crisis": false}'], "line 1: a field occurs twice"),
-    "NaN": (['{"id": "a", "crisis": NaN}'], "line 1: NaN or infinity"),
+    "not JSON": ([labelled("a"), "{" + SECRET], "line 2: is not valid JSON"),
+    "not an object": (["[1]"], "line 1: is an array and no object"),
+    "a field twice": (
+        ['{"id": "a", "crisis": true, "crisis": false}'],
+        "line 1: has an object with the same key twice",
+    ),
+    "NaN": (['{"id": "a", "crisis": NaN}'], "line 1: is not valid JSON"),
     "answers for labels": ([assessed("a")], "line 1: 'provenance' is a field of answers, not of labels"),
     "another name for the label": ([{"id": "a", "flag": "Y"}], "If one holds the label, say --label-field crisis=NAME"),
     "nothing": ([], "there are no labels"),
@@ -152,7 +155,8 @@ def test_bad_tables_are_refused(tmp_path: Path, content: str | bytes, said: str)
 def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
     for name, content, said in (
         ("a.txt", b"x", "name a file that ends in"),
-        ("b.jsonl.gz", b"no gzip", "cannot be read"),
+        ("b.jsonl.gz", b"no gzip", "not a whole gzip file"),
+        ("b.csv.gz", b"no gzip", "cannot be read"),
         ("e.jsonl.gz", b"\x1f\x8b\x08\x00" + bytes(range(60)), "gzip file"),
         ("c.jsonl.gz", gzip.compress(b'{"id":"a","crisis":true}\n' * 99)[:-20], "not a whole gzip file"),
         ("d.parquet", b"PAR1", "cannot be read as Parquet"),
@@ -160,7 +164,7 @@ def test_files_that_cannot_be_read_are_refused(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(content)
         with pytest.raises(InputError, match=said):
             gold(tmp_path / name)
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="there is no such file"):
         gold(tmp_path / "absent.jsonl")
 
 
@@ -337,7 +341,7 @@ BAD_RUNS: dict[str, tuple[list[dict[str, object] | str], str]] = {
         [assessed("a"), assessed("b", detector="local")],
         "line 2: made with another detector than line 1",
     ),
-    "a score that is NaN": ([json.dumps(assessed("a", score=0.5)).replace("0.5", "NaN")], "line 1: NaN or infinity"),
+    "a score that is NaN": ([json.dumps(assessed("a", score=0.5)).replace("0.5", "NaN")], "line 1: is not valid JSON"),
     "a score out of range": (
         [{**assessed("a", score=0.5), "score": 1.5}],
         "line 1: no assessment of this version: score",
@@ -353,7 +357,7 @@ BAD_RUNS: dict[str, tuple[list[dict[str, object] | str], str]] = {
             json.dumps(assessed("a", "abuse")),
             json.dumps(assessed("b", "abuse"))[:-1] + ', "outcome": "no_crisis", "findings": []}',
         ],
-        "line 2: a field occurs twice",
+        "line 2: has an object with the same key twice",
     ),
     "two answers in a row": (
         [{"id": "a", "outcome": "no_crisis", "crisis": True}],
@@ -365,7 +369,7 @@ BAD_RUNS: dict[str, tuple[list[dict[str, object] | str], str]] = {
     ),
     "a score with a gap": ([{"id": "a", "crisis": True, "score": "0_1"}], "'score' is no number from 0 to 1"),
     "an endless id": ([{"id": 10**200, "crisis": True}], "'id' is a number too long"),
-    "half a line": ([json.dumps(assessed("a"))[:-9]], "line 1: not valid JSON"),
+    "half a line": ([json.dumps(assessed("a"))[:-9]], "line 1: is not valid JSON"),
     "labels for answers": (
         [labelled("a", stratum="billing")],
         "has 'stratum', a field of labels; name what a system said",
