@@ -40,6 +40,9 @@ class EngineCard(Record):
     """Tokens the network reads at once, `[CLS]` and `[SEP]` included."""
     overlap: int = Field(ge=0)
     """Tokens that neighbouring windows of a long text share."""
+    alone: bool = False
+    """Whether each window must be run by itself: the arithmetic rounds by the largest number it meets, so that windows run together would move
+    one another's probabilities."""
     files: dict[str, str]
     """SHA-256 of `model.onnx` and `vocab.txt`."""
     training: dict[str, str]

@@ -1,7 +1,7 @@
 """The embedded engine at run time: texts in, probabilities out, on the processor, without a network connection.
 
-A probability never depends on what else is in the batch beyond the last digits: the arithmetic is 32-bit floating point
-whatever the weights are stored as, and padding is masked.
+A probability never depends on what else is in the batch beyond the last digits: either the arithmetic is 32-bit floating point and
+padding is masked, or (`EngineCard.alone`) numbers are rounded to 8 bits as they come and each window is run by itself.
 """
 
 from __future__ import annotations
@@ -123,7 +123,7 @@ class LocalEngine:
         while rows:
             # Sorted by length, so the last row of a group is its longest.
             end = 1
-            while end < len(rows) and (end + 1) * (len(rows[end][1]) + 2) <= _BATCH_TOKENS:
+            while not self.card.alone and end < len(rows) and (end + 1) * (len(rows[end][1]) + 2) <= _BATCH_TOKENS:
                 end += 1
             group, rows = rows[:end], rows[end:]
             found = self._batch([cut for _, cut in group])

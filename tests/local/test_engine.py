@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -52,6 +53,17 @@ def test_the_order_of_a_batch_changes_nothing(engine: LocalEngine) -> None:
     order = np.random.default_rng(5).permutation(len(texts))
     assert np.abs(engine.predict([texts[i] for i in order]) - together[order]).max() < SAME
     assert np.abs(np.stack([engine.score(text) for text in texts]) - together).max() < SAME
+
+
+def test_an_engine_that_rounds_as_it_goes_runs_each_window_by_itself(engine: LocalEngine) -> None:
+    """Then neighbours change nothing at all, not even the last digit, which sharing a run may do."""
+    contents = artifact.read(artifact.bundled())
+    card = contents.card.model_copy(update={"alone": True})
+    alone = LocalEngine(replace(contents, card=card), engine._session)
+    texts = [SENTENCE, FILLER * 12, "hi", *(row.text for row in load(find("data", "starter-v1"), "development")[:20])]
+    together = alone.predict(texts)
+    assert (np.stack([alone.predict([text])[0] for text in texts]) == together).all()
+    assert np.abs(together - engine.predict(texts)).max() < SAME
 
 
 def test_probabilities_have_the_shape_and_range_promised(engine: LocalEngine) -> None:

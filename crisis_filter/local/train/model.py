@@ -22,7 +22,45 @@ from crisis_filter.errors import ConfigurationError
 WIDTH, HEADS, LAYERS, POSITIONS = 384, 12, 6, 512
 _INNER = 4 * WIDTH
 _EPSILON = 1e-12
+WEIGHT_STEPS = 64
+"""Largest stored weight: seven bits with the sign."""
 _PACKAGE = "all_minilm_l6_v2"
+
+
+class Rounded(nn.Linear):
+    """A linear layer that can compute as the engine will, so that training learns to live with it.
+
+    With `rounding` on, the input of each message is rounded to 8 bits (one scale and offset a message, as the runtime's dynamic quantisation of a
+    batch of one) and the weight to 7 bits (one scale an output channel; the eighth would overflow on processors without the newer
+    instructions). Gradients pass as if nothing were rounded.
+    """
+
+    rounding = False
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.rounding:
+            return super().forward(x)
+        return functional.linear(_rounded_input(x), _rounded_weight(self.weight), self.bias)
+
+
+def _straight(exact: Tensor, rounded: Tensor) -> Tensor:
+    """The rounded value, with the gradient of the exact one."""
+    return exact + (rounded - exact).detach()
+
+
+def _rounded_input(x: Tensor) -> Tensor:
+    wide = x.float()
+    low = wide.amin((1, 2), keepdim=True).clamp(max=0.0)
+    high = wide.amax((1, 2), keepdim=True).clamp(min=0.0)
+    scale = ((high - low) / 255.0).clamp(min=_EPSILON)
+    zero = (-low / scale).round()
+    rounded = (((wide / scale).round() + zero).clamp(0, 255) - zero) * scale
+    return _straight(wide, rounded)
+
+
+def _rounded_weight(weight: Tensor) -> Tensor:
+    scale = (weight.abs().amax(1, keepdim=True) / WEIGHT_STEPS).clamp(min=_EPSILON)
+    return _straight(weight, (weight / scale).round() * scale)
 
 
 class Layer(nn.Module):
@@ -30,11 +68,11 @@ class Layer(nn.Module):
 
     def __init__(self, dropout: float) -> None:
         super().__init__()
-        self.qkv = nn.Linear(WIDTH, 3 * WIDTH)
-        self.out = nn.Linear(WIDTH, WIDTH)
+        self.qkv = Rounded(WIDTH, 3 * WIDTH)
+        self.out = Rounded(WIDTH, WIDTH)
         self.norm1 = nn.LayerNorm(WIDTH, eps=_EPSILON)
-        self.up = nn.Linear(WIDTH, _INNER)
-        self.down = nn.Linear(_INNER, WIDTH)
+        self.up = Rounded(WIDTH, _INNER)
+        self.down = Rounded(_INNER, WIDTH)
         self.norm2 = nn.LayerNorm(WIDTH, eps=_EPSILON)
         self.dropout = nn.Dropout(dropout)
 
@@ -75,6 +113,12 @@ class Classifier(nn.Module):
         """`tokens`, `mask`: (batch, tokens) int64, mask 1 or 0, at least one 1 a row. Logits: (batch, labels)."""
         logits: Tensor = self.head(self.dropout(self.pool(tokens, mask)))
         return logits
+
+    def round(self, *, on: bool) -> None:
+        """Switch the rounding of all layers; off when made, and off to export."""
+        for module in self.modules():
+            if isinstance(module, Rounded):
+                module.rounding = on
 
     def start_from(self, weights: dict[str, Tensor]) -> None:
         """Copy the encoder from the weights of a BERT checkpoint; the head stays as it is.

@@ -46,6 +46,39 @@ def test_the_graph_computes_what_the_rounded_network_does(model, storage: str) -
         assert np.abs(logits - expected).max() < 1e-3
 
 
+def test_whole_numbers_agree_with_the_rounding_of_training(model) -> None:  # type: ignore[no-untyped-def]
+    """One message at a time: what the runtime computes is what the network was trained to live with, but for ties that fall the other way."""
+    from crisis_filter.local.train.export import round_weights, to_onnx
+
+    session = onnxruntime.InferenceSession(to_onnx(model, "rounded"), providers=["CPUExecutionProvider"])
+    rounded = copy.deepcopy(model)
+    round_weights(rounded, "rounded")
+    rng = np.random.default_rng(1)
+    apart, cost = [], []
+    for width in (5, 17, 60, 128):
+        tokens = rng.integers(0, VOCABULARY, (1, width))
+        mask = np.ones((1, width), np.int64)
+        (logits,) = session.run(None, {"tokens": tokens, "mask": mask})
+        with torch.no_grad():
+            expected = rounded(torch.from_numpy(tokens), torch.from_numpy(mask)).numpy()
+            exact = model(torch.from_numpy(tokens), torch.from_numpy(mask)).numpy()
+        apart.append(np.abs(logits - expected).max())
+        cost.append(np.abs(logits - exact).max())
+    assert max(apart) < 0.02
+    assert max(cost) > max(apart), "the rounding itself is larger than how far the two differ over it"
+
+
+def test_rounding_lets_gradients_pass(model) -> None:  # type: ignore[no-untyped-def]
+    """As if nothing were rounded, or nothing would be learned; and it is off again afterwards."""
+    trained = copy.deepcopy(model).train()
+    trained.round(on=True)
+    loss = trained(torch.tensor([[1, 2, 3]]), torch.ones(1, 3, dtype=torch.int64)).sum()
+    loss.backward()
+    assert all(float(layer.up.weight.grad.abs().sum()) > 0 for layer in trained.layers)
+    trained.round(on=False)
+    assert not trained.layers[0].up.rounding
+
+
 def test_int8_storage_is_a_quarter(model) -> None:  # type: ignore[no-untyped-def]
     """Eight bits a weight make a file near a quarter of the full one, and the same bytes each time."""
     from crisis_filter.local.train.export import to_onnx
@@ -90,7 +123,7 @@ def test_training_again_gives_the_same_weights() -> None:
             start[f"{base}.{name}.weight"] = torch.ones(WIDTH)
             start[f"{base}.{name}.bias"] = torch.zeros(WIDTH)
     items = [Example(text, np.array([1, 0, 1], np.float32)) for text in ("a b", "c d e", "f", "g h a")]
-    recipe = Recipe(seeds=(1, 2), epochs=1, batch=2, frozen=2)
+    recipe = Recipe(seeds=(1, 2), epochs=1, batch=2, frozen=2, rounding=0.5)
 
     def once():  # type: ignore[no-untyped-def]
         return fit(
