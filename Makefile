@@ -68,7 +68,7 @@ deps: $(VENV)/.dev
 bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine
 	$(BIN)/python -m bench.engine
 
-engine: $(VENV)/.dev  ## train the embedded engine again, into build/engines
+engine: $(VENV)/.dev  ## train an embedded engine from data/, into build/engines
 	$(PIP) install --no-deps --require-hashes -r requirements-train.lock
 	$(BIN)/python -m crisis_filter.local.train
 

@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 _INPUT, _FIGURES = "Input", "Figures"
 _TAXONOMY = "clinical-v1"
 _WIDE = 132
-_FEW_CLUSTERS = 20
 _NOTE = (
     "{items}, {raters}. yes: how often it was chosen, by all raters. same: items on which all who rated them say the same, of "
     "those with two ratings or more. kappa, alpha, AC1: 1 is perfect, 0 is chance. Intervals of level {level}: Wilson for same, "
@@ -273,11 +272,13 @@ def _with(estimate: float | None, span: Span | Interval | None, *, wide: bool = 
 
 def _warn(answers: Sequence[_Answer], clusters: int | None, unrated: int) -> None:
     """Say what was left out, and what makes intervals doubtful."""
+    from crisis_filter.stats.resampling import FEW_CLUSTERS
+
     if unrated:
         say(f"{counted(unrated, 'row')} without ratings left out")
     spans = [found.bootstrap for one in answers for found in (*(k for _, _, k in one.kappas), one.alpha, one.ac1)]
     doubtful = sum(span is not None and span.undefined > span.resamples / 100 for span in spans)
     if doubtful:
         say(f"{counted(doubtful, 'interval')} to distrust: a label is so rare that over 1% of resamples lack it")
-    if clusters is not None and clusters < _FEW_CLUSTERS:
+    if clusters is not None and clusters < FEW_CLUSTERS:
         say(f"{counted(clusters, 'cluster')} are few: the intervals are too narrow")

@@ -63,7 +63,7 @@ Fallback = Annotated[
 ]
 PolicyName = Annotated[
     str | None,
-    typer.Option("--policy", help="Name or path of a policy pack (default: default-v2).", rich_help_panel=_ENGINE),
+    typer.Option("--policy", help="Name or path of a policy pack (default: default-v3).", rich_help_panel=_ENGINE),
 ]
 TaxonomyName = Annotated[
     str | None,

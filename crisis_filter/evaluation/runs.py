@@ -15,10 +15,10 @@ from pydantic import ValidationError
 from crisis_filter.assets import file_sha256
 from crisis_filter.datasets.objects import kind_of
 from crisis_filter.errors import Fault, InputError
+from crisis_filter.evaluation.made import Made, short
 from crisis_filter.evaluation.records import System
 from crisis_filter.evaluation.rows import Row, rows
-from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome, Provenance
-from crisis_filter.tables.flat import named
+from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome
 from crisis_filter.tables.formats import listed
 
 __all__ = ["SCALES", "Answer", "Cut", "Run", "read_run"]
@@ -33,7 +33,6 @@ SCALES: tuple[tuple[str, ...], ...] = (
 """Severity scales that systems speak, least first; the first is ours."""
 _OUTCOMES = frozenset(get_args(Outcome))
 _UNKNOWN_FAULT = "not said"
-_SETTINGS = ("detector", "prompts", "taxonomy", "policy")
 # Fields that labels have and answers have not.
 _LABELS = ("ratings", "adjudication", "stratum")
 
@@ -104,11 +103,11 @@ def read_run(
         raise InputError(f"{path}: has {labels[0]!r}, a field of labels; name what a system said")
     whole = "provenance" in head
     answers: dict[str, Answer] = {}
-    made = _Made(path, taxonomy)
+    made = Made(path, taxonomy)
     found = _assessments(path, known, made) if whole else _others(path, known, made, cut, names)
     for at, answer in found:
         if (first := answers.setdefault(at, answer)) is not answer:
-            raise InputError(f"{answer.place}: a second answer for the id of {_short(first.place)}; keep one of them")
+            raise InputError(f"{answer.place}: a second answer for the id of {short(first.place)}; keep one of them")
     severity = not whole and _kind({**head, **names}) == "severity"
     return Run(
         system=System(
@@ -129,87 +128,6 @@ def read_run(
     )
 
 
-class _Made:
-    """Who judged, gathered over a file: one file is one configuration."""
-
-    def __init__(self, path: Path, taxonomy: str) -> None:
-        self.path = path
-        self.wanted = taxonomy
-        self.first: tuple[object, ...] | None = None
-        self.place = ""
-        self.detectors: dict[str, None] = {}
-        self.models: dict[str, None] = {}
-        self.versions: dict[str, None] = {}
-        self.prompts: tuple[str, ...] = ()
-        self.policy = self.taxonomy = ""
-
-    def add(self, how: Provenance, place: str) -> None:
-        """One assessment's provenance.
-
-        Raises:
-            InputError: it is not that of the first, or of another taxonomy than the evaluation's.
-        """
-        settings = (how.detector, how.prompts, how.taxonomy, how.policy)
-        if self.first is None:
-            self._begin(how, place)
-            self.first = settings
-        elif settings != self.first:
-            other = next(name for name, one, two in zip(_SETTINGS, settings, self.first, strict=True) if one != two)
-            raise InputError(
-                f"{place}: made with another {other} than {_short(self.place)}; put each configuration in a file of its own"
-            )
-        if how.model is not None:
-            self.models[how.model] = None
-        self.versions[how.version] = None
-
-    def _begin(self, how: Provenance, place: str) -> None:
-        self.place = place
-        self.detectors[how.detector] = None
-        self.prompts = tuple(named(ref) for ref in how.prompts)
-        self.policy = named(how.policy) if how.policy else ""
-        if how.taxonomy is not None:
-            self._judged_by(named(how.taxonomy), place)
-
-    def _judged_by(self, taxonomy: str, place: str) -> None:
-        self.taxonomy = taxonomy
-        if (own := taxonomy.split(" ", maxsplit=1)[0]) != self.wanted:
-            raise InputError(
-                f"{place}: judged by the taxonomy {own}, and the labels are read by {self.wanted}; choose with --taxonomy"
-            )
-
-    def plain(self, row: Row) -> None:
-        """What a row of a table says of who judged.
-
-        Raises:
-            InputError: it is not what the first row says, or another taxonomy.
-        """
-        settings = tuple(_told(row, name) for name in _SETTINGS)
-        if self.first is None:
-            self.first, self.place = settings, row.place
-            _, prompts, taxonomy, policy = settings
-            self.prompts = tuple(one for part in (prompts or "").split("|") if (one := part.strip()))
-            self.policy = policy or ""
-            if taxonomy is not None and "detector" in row.fields:
-                self._judged_by(taxonomy, row.place)
-        elif settings != self.first:
-            other = next(name for name, one, two in zip(_SETTINGS, settings, self.first, strict=True) if one != two)
-            raise row.wrong(other, f"is not that of {_short(self.place)}; put each configuration in a file of its own")
-        for name, seen in (("detector", self.detectors), ("model", self.models), ("version", self.versions)):
-            if (word := row.word(name)) is not None:
-                seen[word] = None
-
-    def warnings(self) -> Iterator[str]:
-        for what, seen in (("models", self.models), ("versions of this package", self.versions)):
-            if len(seen) > 1:
-                yield f"{self.path.name}: {len(seen)} {what} answered"
-
-
-def _told(row: Row, name: str) -> str | None:
-    """A field of a table, the items of a list joined as CSV has them."""
-    value = row.fields.get(name)
-    return " | ".join(map(str, value)) or None if isinstance(value, list) else row.word(name)
-
-
 def _first(path: Path) -> dict[str, object] | None:
     """The fields of the first row."""
     return next((dict(row.fields) for row in rows(path)), None)
@@ -219,11 +137,7 @@ def _kind(head: Mapping[str, object]) -> str | None:
     return next((name for name in ("outcome", "crisis", "severity") if name in head), None)
 
 
-def _short(place: str) -> str:
-    return place.rsplit(": ", maxsplit=1)[-1]
-
-
-def _assessments(path: Path, known: Sequence[str], made: _Made) -> Iterator[tuple[str, Answer]]:
+def _assessments(path: Path, known: Sequence[str], made: Made) -> Iterator[tuple[str, Answer]]:
     allowed = {*known, UNSPECIFIED}
     for row in rows(path):
         place, one = row.place, _assessment(row)
@@ -262,7 +176,7 @@ def _assessment(row: Row) -> Assessment:
 
 
 def _others(
-    path: Path, known: Sequence[str], made: _Made, cut: Cut | None, names: Mapping[str, str]
+    path: Path, known: Sequence[str], made: Made, cut: Cut | None, names: Mapping[str, str]
 ) -> Iterator[tuple[str, Answer]]:
     head = next(iter(rows(path, names))).fields
     kind = _kind(head)

@@ -11,6 +11,7 @@ from typer.main import get_command
 from crisis_filter.assets import package_version
 from crisis_filter.cli import trouble
 from crisis_filter.cli.app import app
+from crisis_filter.pipeline.description import DEFAULT_POLICY
 from crisis_filter.tables.flat import COLUMNS
 from crisis_filter.tables.formats import ENDINGS, FORMATS, ID_COLUMNS, TEXT_COLUMNS
 
@@ -56,3 +57,9 @@ def test_version(run: object) -> None:
     """`--version` says which release this is, without opening anything."""
     ran = run("--version", backend=False)  # type: ignore[operator]
     assert (ran.status, ran.out) == (0, f"crisis-filter {package_version()}\n")
+
+
+def test_help_names_the_default_policy() -> None:
+    """A new policy pack becomes the default in one place, and the help must not lag behind."""
+    option = next(p for p in COMMANDS["classify"].params if "--policy" in p.opts)
+    assert f"(default: {DEFAULT_POLICY})" in option.help

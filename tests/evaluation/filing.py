@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from crisis_filter.evaluation.gold import Gold, read_gold
+from crisis_filter.evaluation.runs import Run, read_run
 from crisis_filter.schema import Assessment, Finding, PromptRef, Provenance
 
 CATEGORIES = ("abuse", "neglect", "suicide")
@@ -60,3 +62,13 @@ def assessed(
 def files(folder: Path, gold: Sequence[Mapping[str, object]], *runs: Sequence[Mapping[str, object]]) -> list[Path]:
     """`gold.jsonl` and one file a run, `run1.jsonl` and so on."""
     return [lines(folder / "gold.jsonl", gold), *(lines(folder / f"run{n}.jsonl", r) for n, r in enumerate(runs, 1))]
+
+
+def gold(path: Path, **more: object) -> Gold:
+    """The labels of a file."""
+    return read_gold(path, CATEGORIES, **more)  # type: ignore[arg-type]
+
+
+def run(path: Path, **more: object) -> Run:
+    """The answers of a file."""
+    return read_run(path, CATEGORIES, "clinical-v1", **more)  # type: ignore[arg-type]
