@@ -28,13 +28,15 @@ Flag = Literal[
     "chunked",
     "stage_conflict",
     "sole_detector",
+    "cleared_by_engine",
     "injection_suspected",
     "unvalidated_language",
     "refused_or_filtered",
     "filter_named_danger",
 ]
 """What was noticed of a message. `refused_or_filtered`: some model refused it or some provider's filter blocked it, whatever another
-said. `filter_named_danger`: such a filter names self-harm or violence of medium severity or more."""
+said. `filter_named_danger`: such a filter names self-harm or violence of medium severity or more. `cleared_by_engine`: no language model was
+asked, because the engine's score is below the operator's clearing threshold."""
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 URGENCIES: tuple[Urgency, ...] = get_args(Urgency)
@@ -200,6 +202,19 @@ class LinkFault(Record):
     times: int = Field(default=1, ge=1)
 
 
+class CascadeStep(Record):
+    """What a cascade made of a message before a language model was asked."""
+
+    step: Literal["cleared", "sampled", "asked"]
+    """Left to the engine; below the clearing threshold and asked about all the same, at random; asked about."""
+    score: float | None = Field(default=None, ge=0.0, le=1.0)
+    """The engine's, the highest of any view; `None` where it gave none."""
+    engine: str
+    """SHA-256 of the engine."""
+    clearing: PromptRef | None = None
+    """The operator's clearing threshold; `None` where there is none and nothing is cleared."""
+
+
 class Provenance(Record):
     """How an assessment came about: enough to make it again and to answer for it."""
 
@@ -228,6 +243,8 @@ class Provenance(Record):
     """Verdicts asked for near the threshold, over all views; 0 when none was near."""
     flips: int = Field(default=0, ge=0)
     """Votes that said other than the first of their view; `flips / votes` over a run is its flip rate."""
+    cascade: CascadeStep | None = None
+    """`None` for a detector that is no cascade."""
     elapsed_ms: float = Field(default=0.0, ge=0.0)
 
 

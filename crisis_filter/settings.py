@@ -11,7 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from crisis_filter.backends.spec import BackendSpec, parse_backend
 from crisis_filter.errors import ConfigurationError
-from crisis_filter.pipeline.description import DEFAULT_POLICY, LOCAL, FilterSpec
+from crisis_filter.pipeline.description import DEFAULT_POLICY, LOCAL, FilterSpec, cascaded
 from crisis_filter.triage.policy import Link, load_policy
 
 _OF_AN_ENDPOINT = {"api_key", "base_url", "azure_endpoint", "azure_api_version"}
@@ -49,6 +49,11 @@ class Settings(BaseSettings):
     taxonomy: str | None = None
     engine: str | None = None
     engine_threads: int | None = None
+    evidence: bool | None = None
+    clearing: str | None = None
+    sample: float | None = None
+    sample_seed: int | None = None
+    places: int | None = None
     deadline_s: float | None = None
     attempts: int | None = None
 
@@ -66,7 +71,7 @@ def filter_spec(**given: Any) -> FilterSpec:
     try:
         settings = Settings().model_dump(exclude_none=True)
         explicit = {name: value for name, value in given.items() if value is not None}
-        chosen = _one_address(settings, explicit) | explicit
+        chosen = _cascaded(_one_address(settings, explicit) | explicit)
         if str(chosen.get("backend", "")).startswith("langchain:"):
             # Keys and addresses meant for OpenAI must not travel to another provider, which reads its own variables.
             for name in {"api_key", "base_url", "azure_endpoint"} - explicit.keys():
@@ -77,6 +82,13 @@ def filter_spec(**given: Any) -> FilterSpec:
             f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors(include_input=False, include_url=False)
         )
     raise ConfigurationError(f"settings: {problems}")
+
+
+def _cascaded(chosen: dict[str, Any]) -> dict[str, Any]:
+    try:
+        return cascaded(chosen)
+    except ValueError as error:
+        raise ConfigurationError(f"backend: {error}") from None
 
 
 def _chained(chosen: dict[str, Any], explicit: Collection[str]) -> dict[str, Any]:

@@ -174,7 +174,7 @@ def test_an_assessment_that_says_only_its_outcome():
     assert assessment.screen == Screening()
     spent = assessment.provenance.model_dump(exclude={"detector", "version"})
     assert {name for name, value in spent.items() if value} == set()
-    assert {name for name, value in spent.items() if value is None} == {"model", "taxonomy", "policy"}
+    assert {name for name, value in spent.items() if value is None} == {"model", "taxonomy", "policy", "cascade"}
     assert Disposition(queue="q", urgency="soon", rule="r").model_dump() == {
         "queue": "q",
         "urgency": "soon",

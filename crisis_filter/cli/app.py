@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from crisis_filter.cli.cascade import cascade
 from crisis_filter.cli.classify import classify
 from crisis_filter.cli.data import data
 from crisis_filter.cli.doctor import doctor
@@ -33,6 +34,7 @@ app.command()(drill)
 app.command()(doctor)
 app.add_typer(faults)
 app.add_typer(data)
+app.add_typer(cascade)
 
 
 def _version(wanted: bool) -> None:

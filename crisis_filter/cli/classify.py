@@ -18,11 +18,13 @@ from crisis_filter.cli.options import (
     AsText,
     Backend,
     BaseUrl,
+    Clearing,
     Fallback,
     FormatName,
     IdColumn,
     Locale,
     PolicyName,
+    Sample,
     TaxonomyName,
     TextColumn,
     Timeout,
@@ -107,6 +109,8 @@ def classify(
     policy: PolicyName = None,
     taxonomy: TaxonomyName = None,
     timeout: Timeout = None,
+    clearing: Clearing = None,
+    sample: Sample = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=512, help="Messages judged at once.", rich_help_panel="Judging")
     ] = 8,
@@ -143,7 +147,7 @@ def classify(
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
-            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout)
+            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample)
             if as_json:
                 outlets.append(_print_line)
             if output is not None:

@@ -14,11 +14,13 @@ from crisis_filter.cli.options import (
     AsText,
     Backend,
     BaseUrl,
+    Clearing,
     Fallback,
     FormatName,
     IdColumn,
     Locale,
     PolicyName,
+    Sample,
     TaxonomyName,
     TextColumn,
     Timeout,
@@ -57,13 +59,15 @@ def explain(
     policy: PolicyName = None,
     taxonomy: TaxonomyName = None,
     timeout: Timeout = None,
+    clearing: Clearing = None,
+    sample: Sample = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell everything about one message: both stages, evidence, score, fault, where it goes, how it came about."""
     with told():
         options = ReadOptions(format_name, text_column, id_column, locale)
         message = _message(source, message_id, options, text_only=as_text)
-        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout)
+        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample)
         assessment = asyncio.run(_assess(crisis_filter, message))
         with putting_out():
             if as_json:

@@ -41,7 +41,8 @@ Locale = Annotated[
 Backend = Annotated[
     str | None,
     typer.Option(
-        help="local, openai:MODEL, langchain:PROVIDER:MODEL, scripted:FILE or recorded:FILE (default: local).",
+        help="local, openai:MODEL, langchain:PROVIDER:MODEL, scripted:FILE or recorded:FILE; cascade:local,BACKEND for one of the "
+        "others with the embedded engine looking first (default: local).",
         rich_help_panel=_ENGINE,
     ),
 ]
@@ -73,6 +74,22 @@ Timeout = Annotated[
     float | None,
     typer.Option(min=0.001, help="Seconds for one message (default: the policy's).", rich_help_panel=_ENGINE),
 ]
+Clearing = Annotated[
+    str | None,
+    typer.Option(
+        help="Clearing threshold of a cascade, made by cascade validate; without it the engine clears nothing.",
+        rich_help_panel=_ENGINE,
+    ),
+]
+Sample = Annotated[
+    float | None,
+    typer.Option(
+        min=0.0,
+        max=1.0,
+        help="Share of what a cascade would clear that is asked about all the same (default: 0.02).",
+        rich_help_panel=_ENGINE,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(
@@ -88,6 +105,8 @@ def described(
     policy: str | None,
     taxonomy: str | None,
     timeout: float | None,
+    clearing: str | None = None,
+    sample: float | None = None,
 ) -> FilterSpec:
     """The description that these options and the environment make.
 
@@ -104,6 +123,8 @@ def described(
         policy=policy,
         taxonomy=taxonomy,
         deadline_s=timeout,
+        clearing=clearing,
+        sample=sample,
     )
     if base_url is not None and spec.backend == LOCAL:
         raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
@@ -117,6 +138,8 @@ def opened(
     policy: str | None,
     taxonomy: str | None,
     timeout: float | None,
+    clearing: str | None = None,
+    sample: float | None = None,
 ) -> CrisisFilter:
     """The filter that these options and the environment describe.
 
@@ -126,7 +149,7 @@ def opened(
     # The pipeline loads what `--help` and `--version` do without.
     from crisis_filter.pipeline.spec import open_filter
 
-    crisis_filter = open_filter(described(backend, base_url, fallback, policy, taxonomy, timeout))
+    crisis_filter = open_filter(described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample))
     left_out = crisis_filter.rules_left_out
     if left_out:
         name = crisis_filter.policy.id

@@ -112,6 +112,10 @@ def _provenance(assessment: Assessment, console: Console) -> None:
     how = assessment.provenance
     _part(console, "How it came about")
     _line(console, f"detector {how.detector}" + (f", model {how.model}" if how.model else ""))
+    if how.cascade is not None:
+        score = "no score" if how.cascade.score is None else f"score {how.cascade.score:.4f}"
+        below = f", {how.cascade.clearing.id}" if how.cascade.clearing is not None else ", nothing is cleared"
+        _line(console, f"cascade: {how.cascade.step} (engine's {score}{below})")
     for name, ref in (("taxonomy", how.taxonomy), ("policy", how.policy)):
         if ref is not None:
             _line(console, f"{name} {_ref(ref)}")

@@ -32,6 +32,8 @@ class Tally:
         """How often each link of the chain failed with which fault."""
         self.votes = 0
         self.flips = 0
+        self.steps: Counter[str] = Counter()
+        """What a cascade made of the messages."""
         self._details: set[str] = set()
 
     @property
@@ -48,6 +50,8 @@ class Tally:
             self.link_faults[failed.link, failed.fault] += failed.times
         self.votes += assessment.provenance.votes
         self.flips += assessment.provenance.flips
+        if assessment.provenance.cascade is not None:
+            self.steps[assessment.provenance.cascade.step] += 1
         if assessment.fault is not None:
             self.faults[assessment.fault] += 1
             if assessment.outcome == "undetermined":
@@ -74,6 +78,12 @@ class Tally:
             lines.append(f"degraded service for {self.degraded:,} of {counted(self.total, 'message')}{why}")
         if self.votes:
             lines.append(f"{self.votes:,} votes near the threshold, {self.flips:,} flipped")
+        if self.steps:
+            asked = self.steps["asked"] + self.steps["sampled"]
+            lines.append(
+                f"the engine cleared {self.steps['cleared']:,}; a language model was asked about {asked:,}, of them "
+                f"{self.steps['sampled']:,} below the clearing threshold, at random"
+            )
         return lines
 
     def shared_cause(self) -> str | None:

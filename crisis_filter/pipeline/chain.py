@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,9 +18,12 @@ from crisis_filter.pipeline.description import LOCAL, FilterSpec
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.prompting.prompt import Prompt, Stage, load_prompt
 from crisis_filter.prompting.render import Rendered, render
+from crisis_filter.stages.cascade import Cascade
 from crisis_filter.stages.categorise import PromptedCategorise
+from crisis_filter.stages.clearing import load_clearing
 from crisis_filter.stages.fallback import FallbackCategorise, FallbackScreen
 from crisis_filter.stages.screen import PromptedScreen
+from crisis_filter.stages.turns import Turns
 from crisis_filter.stages.votes import VotedScreen
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.triage.policy import Policy
@@ -51,7 +55,10 @@ def open_detector(
     if LOCAL in fallbacks[:-1]:
         raise ConfigurationError("local comes last in a chain: the embedded engine may only raise")
     detector = _prompted(spec, policy, taxonomy, _backend([primary, *others], breaker))
-    return _guarded(spec, policy, taxonomy, detector, asked=asked is not None) if LOCAL in fallbacks else detector
+    engine = _engine(spec) if spec.cascade or LOCAL in fallbacks else None
+    if engine is not None and LOCAL in fallbacks:
+        detector = _guarded(spec, policy, taxonomy, detector, engine, asked=asked is not None)
+    return _cascaded(spec, policy, taxonomy, detector, engine) if engine is not None and spec.cascade else detector
 
 
 def _backend(links: list[BackendSpec], breaker: BreakerPolicy | None) -> Backend:
@@ -68,22 +75,23 @@ def _sole(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
     engine = _engine(spec)
     if engine.labels[1:] != taxonomy.ids:
         raise _other_categories(engine.id, taxonomy)
-    stages = _engine_stages(engine, policy, may_clear=True)
+    stages = _engine_stages(engine, spec, policy, may_clear=True)
     name = f"{LOCAL}:{engine.id}"
     return TwoStages(name=name, screener=stages, categoriser=stages, sole=True, aclose=stages.aclose)
 
 
-def _guarded(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, first: TwoStages, *, asked: bool) -> TwoStages:
+def _guarded(
+    spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, first: TwoStages, engine: LocalEngine, *, asked: bool
+) -> TwoStages:
     """The engine behind a language model: it may raise and may not clear (law 2).
 
     Where nobody asked for it, a taxonomy that it was not trained for is done without it.
     """
-    engine = _engine(spec)
     if engine.labels[1:] != taxonomy.ids:
         if asked:
             raise _other_categories(engine.id, taxonomy)
         return first
-    stages = _engine_stages(engine, policy, may_clear=False)
+    stages = _engine_stages(engine, spec, policy, may_clear=False)
     name = f"{LOCAL}:{engine.id}"
 
     async def close_both() -> None:
@@ -98,16 +106,51 @@ def _guarded(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, first: TwoSta
     )
 
 
+def _cascaded(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, asked: TwoStages, engine: LocalEngine) -> TwoStages:
+    """The engine before a language model; it clears only below a threshold that the operator has validated (law 2)."""
+    clearing = load_clearing(Path(spec.clearing).expanduser(), engine_sha256=engine.sha256) if spec.clearing else None
+    stages = _engine_stages(engine, spec, policy, may_clear=False)
+    if clearing is not None and engine.labels[1:] != taxonomy.ids:
+        raise _other_categories(engine.id, taxonomy)
+    if clearing is not None and clearing.threshold > stages.threshold:
+        raise ConfigurationError(
+            f"{spec.clearing}: clears below {clearing.threshold:.4f}, but the engine takes everything from {stages.threshold:.4f} up for a crisis"
+        )
+    if clearing is not None and not set(clearing.languages) & set(policy.languages.validated or ()):
+        raise ConfigurationError(
+            f"{spec.clearing}: clears {', '.join(clearing.languages)}, which policy {policy.ref.id} does not name among its validated languages"
+        )
+    name = f"{LOCAL}:{engine.id}"
+
+    async def close_both() -> None:
+        await stages.aclose()
+        await asked.aclose()
+
+    cascade = Cascade(
+        engine=stages,
+        name=name,
+        clearing=clearing,
+        sample=spec.sample,
+        seed=spec.sample_seed,
+        turns=Turns(spec.places),
+    )
+    return replace(asked, name=f"cascade:{name},{asked.name}", cascade=cascade, aclose=close_both)
+
+
 def _engine(spec: FilterSpec) -> LocalEngine:
     # The runtime takes longer to import than all the rest.
     from crisis_filter.local.engine import LocalEngine
 
-    bundled = ENGINES / spec.engine
-    folder = bundled if bundled.is_dir() else Path(spec.engine).expanduser()
-    return LocalEngine.load(folder, threads=spec.engine_threads)
+    return LocalEngine.load(engine_folder(spec.engine), threads=spec.engine_threads)
 
 
-def _engine_stages(engine: LocalEngine, policy: Policy, *, may_clear: bool) -> EngineStages:
+def engine_folder(name: str) -> Path:
+    """The folder of a bundled engine, or of one that a path names."""
+    bundled = ENGINES / name
+    return bundled if bundled.is_dir() else Path(name).expanduser()
+
+
+def _engine_stages(engine: LocalEngine, spec: FilterSpec, policy: Policy, *, may_clear: bool) -> EngineStages:
     from crisis_filter.stages.engine import EngineStages
 
     asked, own = policy.thresholds.engine_screen, engine.thresholds[0]
@@ -116,7 +159,7 @@ def _engine_stages(engine: LocalEngine, policy: Policy, *, may_clear: bool) -> E
             f"policy {policy.ref.id}: thresholds.engine_screen is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
             "with: it would miss more crises than anybody has counted; set it lower or leave it out"
         )
-    return EngineStages(engine, may_clear=may_clear, threshold=asked)
+    return EngineStages(engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence)
 
 
 def _other_categories(engine: str, taxonomy: Taxonomy) -> ConfigurationError:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from crisis_filter.stages.base import Categoriser, Screener
+from crisis_filter.stages.cascade import Cascade
 
 
 async def _nothing_to_close() -> None:
@@ -21,5 +22,7 @@ class TwoStages:
     categoriser: Categoriser
     sole: bool = False
     """Whether it is the embedded engine as the operator's only detector; marked in every assessment."""
+    cascade: Cascade | None = None
+    """The engine that looks first, if any."""
     aclose: Callable[[], Awaitable[None]] = _nothing_to_close
     """Releases what the stages hold open."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from crisis_filter.assets import package_version
 from crisis_filter.errors import FAULTS
-from crisis_filter.schema import Failure, Flag, LinkFault, PromptRef, Provenance
+from crisis_filter.schema import CascadeStep, Failure, Flag, LinkFault, PromptRef, Provenance
 from crisis_filter.stages.base import Cost
 
 _TO_FINISH_S = 0.2
@@ -30,6 +30,8 @@ class Journey:
     cost: Cost = field(default_factory=Cost)
     """What both stages used and met."""
     quotes_dropped: int = 0
+    cascade: CascadeStep | None = None
+    """What a cascade made of it."""
     fault: Failure | None = None
     """The first trouble of Stage 2."""
 
@@ -93,5 +95,6 @@ class Journey:
             ),
             votes=cost.votes,
             flips=cost.flips,
+            cascade=self.cascade,
             elapsed_ms=round((now - self.started) * 1000, 3),
         )

@@ -25,6 +25,7 @@ from crisis_filter.schema import (
     conclude,
 )
 from crisis_filter.stages.base import Named, Screened, Sorted
+from crisis_filter.stages.cascade import UNSEEN, Cascade, Look
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import QuoteFinder, View, chunks, views
 from crisis_filter.text.attack import attack_seen
@@ -35,6 +36,7 @@ _ResultT = TypeVar("_ResultT", Screened, Sorted)
 
 _GRACE_S = 0.05
 _AT_ONCE = 4
+_LOOK_SHARE = 0.25
 _OUT_OF_SERVICE = {Fault.MISCONFIGURED, Fault.LOCAL_MODEL, Fault.MODEL_DRIFT, Fault.OVERLOAD, Fault.INTERNAL}
 
 
@@ -71,7 +73,7 @@ class Judge:
         )
         if self.detector.sole:
             journey.flags.add("sole_detector")
-        screened = await self._each(texts, self.detector.screener.screen, journey, Screened)
+        screened, bug = await self._screened(message, texts, journey)
         results = [s.result for s in screened]
         seconds = [s.second for s in screened if s.second is not None]
         positive = [
@@ -82,6 +84,7 @@ class Judge:
         if all(isinstance(r, ScreenVerdict) and not r.crisis for r in results):
             unseen = await self._forbidding(texts, journey)
             results += [unseen] if unseen is not None else []
+        results += [bug] if bug is not None else []
         conclusion = conclude([*results, *seconds], frozenset(journey.flags))
         staged = await self._categorised(message, positive, journey) if positive else None
         trouble = _trouble(conclusion.fault, results) or journey.fault
@@ -108,6 +111,37 @@ class Judge:
                 return await in_thread(views, text), None
         except TimeoutError:
             return (), Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
+
+    async def _screened(
+        self, message: Message, texts: Sequence[str], journey: Journey
+    ) -> tuple[list[Screened], Failure | None]:
+        """Stage 1 of every piece; in a cascade after the engine's look, which may be all there is.
+
+        Returns:
+            One result for each text, and a bug in the look, which forbids a negative.
+        """
+        screen, cascade = self.detector.screener.screen, self.detector.cascade
+        if cascade is None:
+            return await self._each(texts, screen, journey, Screened), None
+        look, bug = await self._looked(cascade, texts, journey)
+        journey.cascade = cascade.step(message.id, message.text, look)
+        if journey.cascade.step != "cleared":
+            return await self._each(texts, cascade.in_turn(screen, look), journey, Screened), bug
+        journey.flags.add("cleared_by_engine")
+        left = cascade.cleared(look)
+        journey.add(left.cost)
+        return [left], bug
+
+    async def _looked(self, cascade: Cascade, texts: Sequence[str], journey: Journey) -> tuple[Look, Failure | None]:
+        """The engine's look; without time for it the message is the language model's."""
+        languages = self.policy.languages.validated or ()
+        try:
+            async with asyncio.timeout(_LOOK_SHARE * journey.left(self.clock())):
+                return await cascade.look(texts, journey.flags, whole=len(texts) == 1, languages=languages), None
+        except TimeoutError:
+            return UNSEEN, None
+        except Exception as error:  # noqa: BLE001  # the language model may still raise the outcome
+            return UNSEEN, Failure(fault=Fault.INTERNAL, detail=type(error).__name__)
 
     async def _categorised(
         self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey

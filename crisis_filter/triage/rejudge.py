@@ -12,6 +12,8 @@ from typing import Literal
 from crisis_filter.errors import FAULTS, Fault
 from crisis_filter.schema import OUTCOMES, SEVERITIES, UNSPECIFIED, Assessment, Finding, Outcome, Record
 
+_ENGINE_ALONE = {"sole_detector", "cleared_by_engine"}
+
 __all__ = ["Rejudgement", "Standing", "may_rejudge", "rejudging_order", "standing_after"]
 
 Rejudgement = Literal["yes", "decided", "opened", "determined", "needs_another_detector", "needs_a_person"]
@@ -65,7 +67,7 @@ def standing_after(old: Assessment, new: Assessment, standing: Standing, *, anot
 
     The new one does when it is graver, or when it settles what `may_rejudge` lets a detector settle. The old one stands in every
     other case: a crisis is never lowered, nor any finding of it, a fault never takes the place of anything, and the embedded
-    engine as the sole detector settles nothing that another detector left open.
+    engine, as the sole detector or first in a cascade, settles nothing that another detector left open.
 
     Raises:
         ValueError: the assessments are of different messages.
@@ -81,7 +83,7 @@ def standing_after(old: Assessment, new: Assessment, standing: Standing, *, anot
         return old
     if old.outcome == "crisis":
         return new if _says_all(new, old) else old
-    weaker = "sole_detector" in new.flags and "sole_detector" not in old.flags
+    weaker = bool(_ENGINE_ALONE & set(new.flags)) and "sole_detector" not in old.flags
     return new if new.fault is None and not weaker else old
 
 

@@ -31,7 +31,7 @@ def engine_clears(monkeypatch: pytest.MonkeyPatch) -> None:
             return first
         return await self._engine.screen(text, deadline_s * 0.3)
 
-    monkeypatch.setattr(chain, "_engine_stages", lambda e, p, *, may_clear: stages(e, p, may_clear=True))
+    monkeypatch.setattr(chain, "_engine_stages", lambda e, s, p, *, may_clear: stages(e, s, p, may_clear=True))
     monkeypatch.setattr(FallbackScreen, "screen", screen)
 
 
