@@ -43,6 +43,8 @@ class EngineCard(Record):
     alone: bool = False
     """Whether each window must be run by itself: the arithmetic rounds by the largest number it meets, so that windows run together would move
     one another's probabilities."""
+    buckets: int = Field(default=0, ge=0)
+    """Buckets of the n-grams that the graph takes beside the tokens; 0 for a network alone. Only with `alone`."""
     files: dict[str, str]
     """SHA-256 of `model.onnx` and `vocab.txt`."""
     training: dict[str, str]
@@ -63,6 +65,8 @@ class EngineCard(Record):
             raise ValueError("each label has one threshold strictly between 0 and 1")
         if set(self.files) != {MODEL, VOCABULARY}:
             raise ValueError("the files are model.onnx and vocab.txt")
+        if self.buckets and not self.alone:
+            raise ValueError("n-grams are given for one window at a time")
         if self.overlap >= self.max_tokens - 2:
             raise ValueError("windows overlap by less than they hold")
         return self

@@ -2,6 +2,8 @@
 
 A probability never depends on what else is in the batch beyond the last digits: either the arithmetic is 32-bit floating point and
 padding is masked, or (`EngineCard.alone`) numbers are rounded to 8 bits as they come and each window is run by itself.
+
+Where the card says so (`EngineCard.buckets`), a linear model over words and pieces of words adds its logits to the network's, inside the same graph.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 
 from crisis_filter.errors import AssetError, EngineError
 from crisis_filter.local import artifact
+from crisis_filter.local.ngrams import bucketed
 from crisis_filter.local.wordpiece import WordPiece, spell_out, windows
 
 Probabilities = NDArray[np.float32]
@@ -136,8 +139,11 @@ class LocalEngine:
         for row, cut in enumerate(cuts):
             tokens[row, : len(cut) + 2] = [self._tokenizer.classify, *cut, self._tokenizer.separate]
         mask = (np.arange(width) < np.array([len(cut) + 2 for cut in cuts])[:, None]).astype(np.int64)
+        given: dict[str, NDArray[np.generic]] = {"tokens": tokens, "mask": mask}
+        if self.card.buckets:
+            given["buckets"], given["counts"] = bucketed(self._tokenizer.decode(cuts[0]), self.card.buckets)
         try:
-            (logits,) = self._session.run(None, {"tokens": tokens, "mask": mask})
+            (logits,) = self._session.run(None, given)
         except Exception as error:  # noqa: BLE001  # the runtime's errors share no base class
             raise EngineError(f"the embedded engine failed ({type(error).__name__})") from None
         if logits.shape != (len(cuts), len(self.labels)) or not np.isfinite(logits).all():

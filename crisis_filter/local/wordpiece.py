@@ -14,6 +14,7 @@ from functools import lru_cache
 
 PAD, UNKNOWN, CLASSIFY, SEPARATE = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 _LONGEST_WORD = 100
+_GOES_ON = "##"
 _QUOTES = str.maketrans("‘’‚‛“”„‟´`", "''''\"\"\"\"''")  # noqa: RUF001  # the look-alikes are the point
 # Ranges that BERT calls Chinese characters; each becomes a word of its own.
 _IDEOGRAPHS = (
@@ -104,6 +105,7 @@ class WordPiece:
     """
 
     def __init__(self, vocabulary: Sequence[str]) -> None:
+        self._tokens = tuple(vocabulary)
         self._numbers: Mapping[str, int] = {token: number for number, token in enumerate(vocabulary)}
         if len(self._numbers) != len(vocabulary):
             raise ValueError("the vocabulary holds a token twice")
@@ -122,6 +124,25 @@ class WordPiece:
         """
         return [number for word in words(text) for number in self._pieces(word)]
 
+    def decode(self, numbers: Sequence[int]) -> list[str]:
+        """The words that token numbers stand for, an unknown one left out; a run that begins inside a word gives its end as a word."""
+        out: list[str] = []
+        joins = False
+        for number in numbers:
+            token = self._tokens[number]
+            if number == self.unknown:
+                joins = False
+            elif token.startswith(_GOES_ON) and len(token) > len(_GOES_ON):
+                if joins:
+                    out[-1] += token.removeprefix(_GOES_ON)
+                else:
+                    out.append(token.removeprefix(_GOES_ON))
+                joins = True
+            else:
+                out.append(token)
+                joins = True
+        return out
+
     def _pieces(self, word: str) -> list[int]:
         if len(word) > _LONGEST_WORD:
             return [self.unknown]
@@ -129,7 +150,7 @@ class WordPiece:
         start = 0
         while start < len(word):
             for end in range(len(word), start, -1):
-                number = self._numbers.get(word[start:end] if start == 0 else f"##{word[start:end]}")
+                number = self._numbers.get(word[start:end] if start == 0 else f"{_GOES_ON}{word[start:end]}")
                 if number is not None:
                     pieces.append(number)
                     start = end

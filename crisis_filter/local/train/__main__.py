@@ -7,7 +7,7 @@ import copy
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +24,8 @@ from crisis_filter.local.train import measure
 from crisis_filter.local.train.calibrate import fold, platt
 from crisis_filter.local.train.data import Example, examples
 from crisis_filter.local.train.export import Storage, round_weights, to_onnx
-from crisis_filter.local.train.fit import Recipe, fit, logits, probabilities
+from crisis_filter.local.train.fit import Recipe, fit, logits
+from crisis_filter.local.train.grams import Grams, fit_grams, gram_logits
 from crisis_filter.local.train.model import Classifier, start_weights
 from crisis_filter.local.wordpiece import WordPiece
 from crisis_filter.stats.intervals import wilson
@@ -60,7 +61,7 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         "--more",
         type=Path,
         nargs="*",
-        default=[data / "training-v2"],
+        default=[data / "training-v2", data / "training-v3"],
         help="more data sets to train on; no other split of theirs is read",
     )
     parser.add_argument("--taxonomy", default="clinical-v1", help="taxonomy whose categories are the labels")
@@ -70,10 +71,17 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--storage", choices=("int8", "float16", "float32", "rounded"), default="rounded", help="how weights are stored"
     )
+    parser.add_argument(
+        "--buckets",
+        type=int,
+        default=1 << 18,
+        help="buckets of the n-grams beside the network, 0 for none; only with rounded storage",
+    )
     parser.add_argument("--target", type=float, default=0.95, help="sensitivity that the threshold is chosen for")
     parser.add_argument("--sure", type=float, default=0.95, help="probability that it is reached")
     parser.add_argument("--recipe", type=json.loads, default={}, help="fields of the recipe to change, as JSON")
     parser.add_argument("--threads", type=int, default=1, help="processor threads; another number rounds differently")
+    parser.add_argument("--workers", type=int, default=2, help="training runs at once, each in a process")
     return parser.parse_args(argv)
 
 
@@ -100,17 +108,41 @@ def _figures(table: Probabilities, items: Sequence[Example], thresholds: Sequenc
     }
 
 
+def _asides(model: Classifier, items: Sequence[Example], tokenizer: WordPiece, recipe: Recipe) -> dict[str, JsonValue]:
+    """How well the asides tell crises apart: area under the curve on the development crises of which they are known."""
+    raw = logits(model, items, tokenizer, recipe.max_tokens)
+    first = raw.shape[1] - len(recipe.asides)
+    found: dict[str, JsonValue] = {}
+    for at, name in enumerate(recipe.asides, first):
+        truth = np.array([item.targets[at] for item in items])
+        known = ~np.isnan(truth)
+        area = measure.auc(raw[known, at], truth[known] > 0.5)
+        found[name] = {"n": int(known.sum()), "auc": None if area is None else round(area, 4)}
+    return found
+
+
 def _storing_costs(
-    model: Classifier, items: Sequence[Example], tokenizer: WordPiece, engine: LocalEngine, storage: Storage
+    model: Classifier,
+    grams: Grams | None,
+    items: Sequence[Example],
+    tokenizer: WordPiece,
+    engine: LocalEngine,
+    storage: Storage,
 ) -> dict[str, JsonValue]:
     """Largest differences in any probability on texts that fit one window."""
     size = engine.card.max_tokens
     short = [item for item in items if len(tokenizer.encode(item.text)) < size - 20]
     alone = 1 if engine.card.alone else _AT_ONCE
-    full = probabilities(model, short, tokenizer, size)
+    beside = 0.0 if grams is None else gram_logits(grams, short, tokenizer, size)
+
+    def told(network: Classifier, at_once: int) -> Probabilities:
+        both = logits(network, short, tokenizer, size, at_once=at_once) + beside
+        found: Probabilities = (1 / (1 + np.exp(-both))).astype(np.float32)
+        return found
+
     rounded = copy.deepcopy(model)
     round_weights(rounded, storage)
-    stored = probabilities(rounded, short, tokenizer, size, at_once=alone)
+    full, stored = told(model, _AT_ONCE), told(rounded, alone)
     ran = engine.predict([item.text for item in short])
     return {
         "messages": len(short),
@@ -140,22 +172,47 @@ def main(argv: Sequence[str] | None = None) -> None:
     labels = (artifact.CRISIS, *load_taxonomy(args.taxonomy).ids)
     kept: Split = "validation" if "validation" in there else "development"
     training = [row for folder in (args.data, *args.more) for row in load(folder, "training")]
-    items = examples(training, labels)
     development, calibrating = (examples(load(args.data, split), labels) for split in ("development", kept))
     start, vocabulary = start_weights(args.weights)
     tokenizer = WordPiece(vocabulary)
     recipe = Recipe(**args.recipe)
-    model = fit(items, tokenizer, start, recipe, vocabulary=len(vocabulary), threads=args.threads, report=_say)
+    items = examples(training, labels, recipe.asides)
+    model = fit(
+        items,
+        tokenizer,
+        start,
+        recipe,
+        vocabulary=len(vocabulary),
+        threads=args.threads,
+        report=_say,
+        workers=args.workers,
+        kept=args.out.with_name(f"{args.out.name}.runs"),
+    )
+    asides = _asides(model, examples(load(args.data, "development"), labels, recipe.asides), tokenizer, recipe)
+    model.keep(len(labels))
     rounded = copy.deepcopy(model)
     round_weights(rounded, args.storage)
     alone = args.storage == "rounded"
     # Calibrated as it will run, and folded into the last layer, which is never rounded.
     raw = logits(rounded, calibrating, tokenizer, recipe.max_tokens, at_once=1 if alone else _AT_ONCE)
     truth = np.stack([item.targets for item in calibrating]) > 0.5
-    fold(model, [platt(raw[:, i], truth[:, i]) for i in range(len(labels))])
+    grams = second = None
+    if args.buckets and alone:
+        _say(f"n-grams in {args.buckets} buckets")
+        grams = fit_grams(items, tokenizer, labels=len(labels), buckets=args.buckets, max_tokens=recipe.max_tokens)
+        second = gram_logits(grams, calibrating, tokenizer, recipe.max_tokens)
+    fitted = [platt(raw[:, i], truth[:, i], None if second is None else second[:, i]) for i in range(len(labels))]
+    if grams is not None:
+        shares = np.array([line.second for line in fitted])
+        fitted = [
+            replace(line, offset=line.offset + float(line.second * bias))
+            for line, bias in zip(fitted, grams.bias, strict=True)
+        ]
+        grams = grams.scaled(shares)
+    fold(model, fitted)
 
     args.out.mkdir(parents=True, exist_ok=True)
-    (args.out / artifact.MODEL).write_bytes(to_onnx(model, args.storage))
+    (args.out / artifact.MODEL).write_bytes(to_onnx(model, args.storage, grams))
     (args.out / artifact.VOCABULARY).write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
     more = [read_manifest(folder) for folder in args.more]
     card = artifact.EngineCard(
@@ -167,6 +224,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         max_tokens=recipe.max_tokens,
         overlap=_OVERLAP,
         alone=alone,
+        buckets=args.buckets if grams is not None else 0,
         files=artifact.file_hashes(args.out),
         training={
             f"{part.split}: {each.id}/{part.file}": part.sha256 for each in (manifest, *more) for part in each.parts
@@ -192,7 +250,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     reported: tuple[Split, ...] = ("development", "validation", "test", "test-hard")
     figures: dict[str, JsonValue] = {
         "labelled_by": manifest.labelled_by,
-        "storing": _storing_costs(model, development, tokenizer, engine, args.storage),
+        "asides": asides,
+        "storing": _storing_costs(model, grams, development, tokenizer, engine, args.storage),
     }
     for split in reported:
         if split in there:

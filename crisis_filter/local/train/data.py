@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ _SHORT = {
     "myself": "myslf", "don't": "dont", "can't": "cant", "doctor": "dr", "right": "rite",
     "appointment": "appt", "medicine": "meds", "minutes": "mins", "something": "smth", "someone": "some1", "okay": "k",
 }  # fmt: skip
+_LOOKS = {"a": "4", "e": "3", "i": "1", "o": "0", "s": "5", "t": "7", "l": "1", "b": "8"}
 _EMOJI = ("🙏", "😅", "😭", "❤️", "👍", "😊", "🥺", "🤦", "😂", "🙃")
 
 
@@ -30,15 +33,34 @@ class Example:
 
     text: str = field(repr=False)
     targets: Floats
-    """0 or 1 for each label."""
+    """0 or 1 for each label, then for each aside; NaN where nobody can say."""
 
 
-def examples(rows: Sequence[Labelled], labels: Sequence[str]) -> list[Example]:
-    """Targets in the order of `labels`, whose first is the one for any crisis."""
+Aside = Literal["severe", "imminent", "other"]
+"""What else may be learned of a crisis: that it is severe or worse, that it is imminent, that it is (also) somebody else's."""
+
+
+def examples(rows: Sequence[Labelled], labels: Sequence[str], asides: Sequence[Aside] = ()) -> list[Example]:
+    """Targets in the order of `labels`, whose first is the one for any crisis, and then of `asides`, which only a crisis has."""
     return [
-        Example(row.text, np.array([row.crisis, *(label in row.categories for label in labels[1:])], np.float32))
+        Example(
+            row.text,
+            np.array(
+                [row.crisis, *(label in row.categories for label in labels[1:]), *(_aside(row, a) for a in asides)],
+                np.float32,
+            ),
+        )
         for row in rows
     ]
+
+
+def _aside(row: Labelled, aside: Aside) -> float:
+    told = row.subject if aside == "other" else row.severity
+    if told is None:
+        return math.nan
+    return float(
+        told in {"severe": ("severe", "imminent"), "imminent": ("imminent",), "other": ("other", "both")}[aside]
+    )
 
 
 def _mistype(text: str, rng: np.random.Generator) -> str:
@@ -60,11 +82,41 @@ def _shorten(text: str, rng: np.random.Generator) -> str:
     return " ".join(_SHORT.get(w.lower(), w) if rng.random() < 0.5 else w for w in text.split(" "))
 
 
+def _disguise(text: str, rng: np.random.Generator) -> str:
+    """Some longer words with digits and signs for letters, or with a letter starred out."""
+    out = []
+    for word in text.split(" "):
+        if len(word) < 4 or not word.isalpha() or rng.random() < 0.6:
+            out.append(word)
+        elif rng.random() < 0.7:
+            out.append("".join(_LOOKS.get(c.lower(), c) if rng.random() < 0.6 else c for c in word))
+        else:
+            at = int(rng.integers(1, len(word) - 1))
+            out.append(f"{word[:at]}*{word[at + 1 :]}")
+    return " ".join(out)
+
+
+def _stretch(text: str, rng: np.random.Generator) -> str:
+    """One word with a vowel drawn out."""
+    words = text.split(" ")
+    at = int(rng.integers(len(words)))
+    places = [i for i, c in enumerate(words[at]) if c.lower() in "aeiouy"]
+    if places:
+        i = places[int(rng.integers(len(places)))]
+        words[at] = words[at][:i] + words[at][i] * int(rng.integers(2, 5)) + words[at][i + 1 :]
+    return " ".join(words)
+
+
 def noised(text: str, rng: np.random.Generator, strength: float) -> str:
-    """A text as a hurried thumb might have sent it. `strength` from 0 (unchanged) to 1 scales every chance."""
-    chance = dict(zip(("short", "typo", "marks", "case", "emoji"), rng.random(5) / max(strength, 1e-9), strict=True))
+    """A text as a hurried thumb might have sent it, or somebody who hides words. `strength` from 0 (unchanged) to 1 scales every chance."""
+    kinds = ("short", "typo", "marks", "case", "emoji", "disguise", "stretch")
+    chance = dict(zip(kinds, rng.random(len(kinds)) / max(strength, 1e-9), strict=True))
     if chance["short"] < 0.3:
         text = _shorten(text, rng)
+    if chance["disguise"] < 0.08:
+        text = _disguise(text, rng)
+    if chance["stretch"] < 0.05:
+        text = _stretch(text, rng)
     if chance["typo"] < 0.35:
         text = _mistype(text, rng)
     if chance["marks"] < 0.3:
@@ -78,18 +130,33 @@ def noised(text: str, rng: np.random.Generator, strength: float) -> str:
 
 def joined(first: Example, second: Example) -> Example:
     """Two messages sent as one: every label of either."""
-    return Example(f"{first.text} {second.text}", np.maximum(first.targets, second.targets))
+    return Example(f"{first.text} {second.text}", np.fmax(first.targets, second.targets))
 
 
-def epoch(items: Sequence[Example], rng: np.random.Generator, *, strength: float, joins: float) -> list[Example]:
-    """The examples of one pass in random order, each noised; a share `joins` of them have a second one attached."""
-    order = rng.permutation(len(items))
+def buried(item: Example, around: Sequence[Example], rng: np.random.Generator) -> Example:
+    """A message somewhere between one to three others, as in a long one about many things; every label of any of them."""
+    others = [around[int(i)] for i in rng.integers(len(around), size=int(rng.integers(1, 4)))]
+    others.insert(int(rng.integers(len(others) + 1)), item)
+    return Example(" ".join(o.text for o in others), np.fmax.reduce([o.targets for o in others]))
+
+
+def epoch(
+    items: Sequence[Example], rng: np.random.Generator, *, strength: float, joins: float, burials: float = 0.0
+) -> list[Example]:
+    """The examples of one pass in random order, each noised.
+
+    A share `joins` of them have a second one attached, and a share `burials` stand among ordinary ones.
+    """
+    ordinary = [item for item in items if not item.targets[0]]
     out = []
-    for place in order:
+    for place in rng.permutation(len(items)):
         item = items[place]
-        if rng.random() < joins:
+        drawn = rng.random()
+        if drawn < joins:
             other = items[int(rng.integers(len(items)))]
             item = joined(item, other) if rng.random() < 0.5 else joined(other, item)
+        elif drawn < joins + burials and ordinary:
+            item = buried(item, ordinary, rng)
         out.append(Example(noised(item.text, rng, strength), item.targets))
     return out
 

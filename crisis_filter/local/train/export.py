@@ -23,6 +23,7 @@ import torch
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
+from crisis_filter.local.train.grams import Grams
 from crisis_filter.local.train.model import Classifier
 
 Storage = Literal["int8", "float16", "float32", "rounded"]
@@ -128,12 +129,53 @@ def _embedding(graph: onnx.GraphProto, name: str, stored: list[onnx.TensorProto]
     return nodes
 
 
-def to_onnx(model: Classifier, storage: Storage) -> bytes:
+def _add_grams(graph: onnx.GraphProto, grams: Grams) -> None:
+    """Add the linear model's logits to the network's: two more inputs, `buckets` and `counts`, for the one window that runs."""
+    (last,) = (node for node in graph.node if "logits" in node.output)
+    last.output[list(last.output).index("logits")] = "logits.network"
+    numbers, scale = quantised(grams.weights, axis=1)
+    graph.initializer.extend(
+        [
+            numpy_helper.from_array(grams.idf.astype(np.float16), "grams.idf"),
+            numpy_helper.from_array(numbers, "grams.weights"),
+            numpy_helper.from_array(scale.reshape(1, -1), "grams.scale"),
+            numpy_helper.from_array(np.array([0], np.int64), "grams.axis"),
+            numpy_helper.from_array(np.array([1e-9], np.float32), "grams.least"),
+        ]
+    )
+    graph.input.extend(
+        [
+            helper.make_tensor_value_info("buckets", TensorProto.INT64, ["grams"]),
+            helper.make_tensor_value_info("counts", TensorProto.FLOAT, ["grams"]),
+        ]
+    )
+    graph.node.extend(
+        [
+            helper.make_node("Gather", ["grams.idf", "buckets"], ["grams.rare"]),
+            helper.make_node("Cast", ["grams.rare"], ["grams.rarity"], to=TensorProto.FLOAT),
+            helper.make_node("Mul", ["counts", "grams.rarity"], ["grams.raw"]),
+            helper.make_node("Mul", ["grams.raw", "grams.raw"], ["grams.squares"]),
+            helper.make_node("ReduceSum", ["grams.squares", "grams.axis"], ["grams.sum"], keepdims=1),
+            helper.make_node("Sqrt", ["grams.sum"], ["grams.length"]),
+            helper.make_node("Max", ["grams.length", "grams.least"], ["grams.safe"]),
+            helper.make_node("Div", ["grams.raw", "grams.safe"], ["grams.unit"]),
+            helper.make_node("Unsqueeze", ["grams.unit", "grams.axis"], ["grams.row"]),
+            helper.make_node("Gather", ["grams.weights", "buckets"], ["grams.stored"]),
+            helper.make_node("Cast", ["grams.stored"], ["grams.wide"], to=TensorProto.FLOAT),
+            helper.make_node("MatMul", ["grams.row", "grams.wide"], ["grams.product"]),
+            helper.make_node("Mul", ["grams.product", "grams.scale"], ["grams.logits"]),
+            helper.make_node("Add", ["logits.network", "grams.logits"], ["logits"]),
+        ]
+    )
+
+
+def to_onnx(model: Classifier, storage: Storage, grams: Grams | None = None) -> bytes:
     """The network as a serialised ONNX graph with inputs `tokens` and `mask` and output `logits`.
 
     Args:
         model: in evaluation mode.
         storage: how matrices are stored; vectors stay in 32 bits.
+        grams: a linear model whose logits are added; the graph then takes `buckets` and `counts` as well, of one window at a time.
     """
     graph_model = _in_whole_numbers(_traced(model)) if storage == "rounded" else _traced(model)
     graph = graph_model.graph
@@ -165,6 +207,8 @@ def to_onnx(model: Classifier, storage: Storage) -> bytes:
         )
         if len(stored) > 1:
             graph.node.insert(1, helper.make_node("Mul", [f"{name}.wide", stored[1].name], [name]))
+    if grams is not None:
+        _add_grams(graph, grams)
     graph.doc_string = ""
     for node in graph.node:
         node.doc_string = ""

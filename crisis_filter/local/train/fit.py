@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from crisis_filter.local.train.data import Example, batches, epoch
+from crisis_filter.local.train.data import Aside, Example, batches, epoch
 from crisis_filter.local.train.model import LAYERS, Classifier
 from crisis_filter.local.wordpiece import WordPiece
 
@@ -22,7 +28,7 @@ class Recipe:
 
     seeds: tuple[int, ...] = (1, 2)
     """One training run for each; the weights of the runs are averaged, which works because all begin alike."""
-    epochs: int = 4
+    epochs: int = 3
     batch: int = 32
     rate: float = 1.5e-4
     """Highest learning rate of the encoder; warms up over a tenth of the steps and falls to nothing as a cosine."""
@@ -35,10 +41,16 @@ class Recipe:
     """Strength of the noise laid over the texts, 0 to 1."""
     joins: float = 0.1
     """Share of the examples that have a second one attached."""
+    burials: float = 0.06
+    """Share of the examples that stand among one to three ordinary ones."""
     category_weight: float = 3.0
     """Weight of a positive category, which is rare, against a negative one; crises are balanced and need none."""
     crisis_share: float = 1.0
     """Weight of the crisis label in the loss against each category's."""
+    asides: tuple[Aside, ...] = ("severe", "imminent", "other")
+    """What is learned besides of crises; these outputs come after the labels' and are cut off when the network is stored."""
+    aside_share: float = 0.3
+    """Their weight in the loss against the labels'."""
     rounding: float = 0.25
     """Share of the steps, the last ones, that compute with rounded numbers as the engine will; 0 never does."""
     max_tokens: int = 128
@@ -61,6 +73,25 @@ def _parameters(model: Classifier, recipe: Recipe) -> list[dict[str, object]]:
     return [{"params": encoder, "lr": recipe.rate}, *groups] if encoder else groups
 
 
+def _loss(outputs: int, recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
+    """Binary cross-entropy of every label, and besides of the asides where they are known."""
+    labels = outputs - len(recipe.asides)
+    weight = torch.full((labels,), recipe.category_weight)
+    weight[0] = 1.0
+    share = torch.ones_like(weight)
+    share[0] = recipe.crisis_share
+    of_labels = nn.BCEWithLogitsLoss(weight=share, pos_weight=weight)
+    each = nn.BCEWithLogitsLoss(reduction="none")
+
+    def loss(logits: Tensor, targets: Tensor) -> Tensor:
+        known = ~targets[:, labels:].isnan()
+        aside = (each(logits[:, labels:], targets[:, labels:].nan_to_num()) * known).sum() / known.sum().clamp(min=1)
+        total: Tensor = of_labels(logits[:, :labels], targets[:, :labels]) + recipe.aside_share * aside
+        return total
+
+    return loss
+
+
 def _one_run(
     model: Classifier,
     items: Sequence[Example],
@@ -68,7 +99,9 @@ def _one_run(
     recipe: Recipe,
     seed: int,
     report: Callable[[str], None],
+    kept: Path | None,
 ) -> None:
+    """Train one network in place; where `kept` holds a run that was interrupted, go on from the end of its last epoch."""
     rng = np.random.default_rng(seed)
     torch.manual_seed(seed)
     nn.init.zeros_(model.head.weight)
@@ -81,18 +114,18 @@ def _one_run(
         return min((step + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * max(0, step - warm) / max(1, steps - warm)))))
 
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pace)
-    weight = torch.full((items[0].targets.shape[0],), recipe.category_weight)
-    weight[0] = 1.0
-    share = torch.ones_like(weight)
-    share[0] = recipe.crisis_share
-    loss_of = nn.BCEWithLogitsLoss(weight=share, pos_weight=weight)
+    loss_of = _loss(items[0].targets.shape[0], recipe)
     model.train()
     if recipe.frozen == LAYERS:
         model.layers.eval()
-    exact, step = round(steps * (1 - recipe.rounding)), 0
-    for number in range(recipe.epochs):
+    exact = round(steps * (1 - recipe.rounding))
+    key = _key(items, recipe, seed)
+    done, step = _taken_up(kept, key, model, optimizer, schedule, rng)
+    if step > exact:
+        model.round(on=True)
+    for number in range(done, recipe.epochs):
         total, seen = 0.0, 0
-        noisy = epoch(items, rng, strength=recipe.noise, joins=recipe.joins)
+        noisy = epoch(items, rng, strength=recipe.noise, joins=recipe.joins, burials=recipe.burials)
         for tokens, mask, targets, _ in batches(
             noisy, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=rng
         ):
@@ -108,7 +141,88 @@ def _one_run(
             optimizer.step()
             schedule.step()
             total, seen = total + float(loss.detach()) * len(targets), seen + len(targets)
+        _keep(kept, key, (number + 1, step), model, optimizer, schedule, rng)
         report(f"seed {seed} epoch {number + 1}/{recipe.epochs} loss {total / seen:.4f}")
+
+
+def _key(items: Sequence[Example], recipe: Recipe, seed: int) -> str:
+    """Tells runs apart that must not be taken for one another."""
+    told = hashlib.sha256(f"{recipe} {seed} {torch.__version__}".encode())
+    for item in items:
+        told.update(item.text.encode("utf-8", "surrogatepass"))
+        told.update(item.targets.tobytes())
+    return told.hexdigest()
+
+
+def _keep(
+    path: Path | None,
+    key: str,
+    place: tuple[int, int],
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    rng: np.random.Generator,
+) -> None:
+    """Store a run as it stands after so many epochs and steps; whole or not at all."""
+    if path is None:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_suffix(".part")
+    torch.save(
+        {
+            "key": key,
+            "place": list(place),
+            "model": model.state_dict(),
+            "optimizer": optimizer.state_dict(),
+            "schedule": schedule.last_epoch,
+            "rng": json.dumps(rng.bit_generator.state),
+            "torch": torch.get_rng_state(),
+        },
+        half,
+    )
+    half.replace(path)
+
+
+def _taken_up(
+    path: Path | None,
+    key: str,
+    model: Classifier,
+    optimizer: torch.optim.Optimizer,
+    schedule: torch.optim.lr_scheduler.LambdaLR,
+    rng: np.random.Generator,
+) -> tuple[int, int]:
+    """Epochs and steps that were done before; a run of another recipe or other data counts for nothing."""
+    if path is None or not path.exists():
+        return 0, 0
+    # Nothing but numbers and texts is read: no code can come with it.
+    stored = torch.load(path, weights_only=True)
+    if stored["key"] != key:
+        return 0, 0
+    model.load_state_dict(stored["model"])
+    optimizer.load_state_dict(stored["optimizer"])
+    schedule.load_state_dict({**schedule.state_dict(), "last_epoch": stored["schedule"]})
+    rng.bit_generator.state = json.loads(stored["rng"])
+    torch.set_rng_state(stored["torch"])
+    return int(stored["place"][0]), int(stored["place"][1])
+
+
+def _seeded(
+    fresh: Classifier,
+    items: Sequence[Example],
+    tokenizer: WordPiece,
+    recipe: Recipe,
+    threads: int,
+    report: Callable[[str], None],
+    kept: Path | None,
+    seed: int,
+) -> dict[str, Tensor]:
+    """The weights of one run."""
+    _deterministic(threads)
+    model = copy.deepcopy(fresh)
+    _one_run(model, items, tokenizer, recipe, seed, report, None if kept is None else kept / f"seed-{seed}.pt")
+    model.round(on=False)
+    weights: dict[str, Tensor] = model.state_dict()
+    return weights
 
 
 def fit(
@@ -120,6 +234,8 @@ def fit(
     vocabulary: int,
     threads: int,
     report: Callable[[str], None],
+    workers: int = 1,
+    kept: Path | None = None,
 ) -> Classifier:
     """Train by the recipe and return the network in evaluation mode, dropout off.
 
@@ -129,18 +245,20 @@ def fit(
         start: weights of the encoder to begin from.
         recipe: how to train.
         vocabulary: tokens the tokenizer knows.
-        threads: processor threads.
+        threads: processor threads of a run.
         report: receives one line of progress for each epoch; never text of an example.
+        workers: runs at once, each in a process of its own where there is more than one; the result is the same.
+        kept: folder where each run is stored after every epoch, to go on from when training was interrupted.
     """
     _deterministic(threads)
     fresh = Classifier(vocabulary, items[0].targets.shape[0], recipe.dropout)
     fresh.start_from(start)
-    trained = []
-    for seed in recipe.seeds:
-        model = copy.deepcopy(fresh)
-        _one_run(model, items, tokenizer, recipe, seed, report)
-        model.round(on=False)
-        trained.append(model.state_dict())
+    job = partial(_seeded, fresh, items, tokenizer, recipe, threads, report, kept)
+    if workers > 1 and len(recipe.seeds) > 1:
+        with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
+            trained = list(pool.map(job, recipe.seeds))
+    else:
+        trained = [job(seed) for seed in recipe.seeds]
     average = {name: torch.stack([state[name] for state in trained]).mean(0) for name in trained[0]}
     fresh.load_state_dict(average)
     fresh.eval()

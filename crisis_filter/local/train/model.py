@@ -114,6 +114,14 @@ class Classifier(nn.Module):
         logits: Tensor = self.head(self.dropout(self.pool(tokens, mask)))
         return logits
 
+    def keep(self, outputs: int) -> None:
+        """Cut off all outputs but the first ones."""
+        head = nn.Linear(WIDTH, outputs)
+        with torch.no_grad():
+            head.weight.copy_(self.head.weight[:outputs])
+            head.bias.copy_(self.head.bias[:outputs])
+        self.head = head.train(self.head.training)
+
     def round(self, *, on: bool) -> None:
         """Switch the rounding of all layers; off when made, and off to export."""
         for module in self.modules():

@@ -51,3 +51,18 @@ def test_folding_changes_the_logits_by_the_lines() -> None:
         fold(model, [Line(0.5, 1.0), Line(2.0, -1.0)])
         after = model(tokens, mask)
     assert torch.allclose(after, before * torch.tensor([0.5, 2.0]) + torch.tensor([1.0, -1.0]), atol=1e-6)
+
+
+def test_a_second_model_gets_the_share_it_earns() -> None:
+    """What is told by both is weighed by how well each tells; one that speaks against the label is left out."""
+    from crisis_filter.local.train.calibrate import platt
+
+    rng = np.random.default_rng(1)
+    true_logit = rng.normal(0.0, 2.0, 6000)
+    truth = rng.random(6000) < 1 / (1 + np.exp(-true_logit))
+    part = rng.normal(0.0, 1.0, 6000)
+    line = platt(true_logit - part, truth, part)
+    assert (line.slope, line.second) == pytest.approx((1.0, 1.0), abs=0.15)
+    against = platt(true_logit, truth, -true_logit + rng.normal(0.0, 0.01, 6000))
+    assert against.second >= 0.0
+    assert platt(true_logit, truth, -part).second < 0.2

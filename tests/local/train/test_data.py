@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import re
+
 import numpy as np
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.reading import load
 from crisis_filter.local.artifact import VOCABULARY, bundled
-from crisis_filter.local.train.data import Example, batches, epoch, examples, joined, noised
+from crisis_filter.local.train.data import Example, batches, buried, epoch, examples, joined, noised
 from crisis_filter.local.wordpiece import WordPiece
 
 LABELS = ("crisis", "abuse", "suicide")
@@ -47,6 +49,29 @@ def test_an_epoch_has_every_example_once() -> None:
     assert sorted(item.text for item in out) == sorted(item.text for item in items)
 
 
+def test_a_buried_message_keeps_its_labels_and_its_words() -> None:
+    """Among ordinary ones a crisis is a crisis, and an ordinary one ordinary."""
+    rng = np.random.default_rng(4)
+    crisis = Example("alpha beta", np.array([1, 1, 0], np.float32))
+    around = [Example(word, np.zeros(3, np.float32)) for word in ("x", "y", "z")]
+    for _ in range(20):
+        found = buried(crisis, around, rng)
+        assert "alpha beta" in found.text
+        assert 3 <= len(found.text.split()) <= 5
+        assert found.targets.tolist() == [1, 1, 0]
+        assert not buried(around[0], around, rng).targets.any()
+
+
+def test_every_kind_of_noise_occurs() -> None:
+    """Digits for letters, a letter starred out, a vowel drawn out; none of them empties a text."""
+    rng = np.random.default_rng(5)
+    texts = [noised("please believe nothing happened yesterday", rng, 1.0) for _ in range(400)]
+    assert any(re.search(r"[a-z][0-9][a-z]", text) for text in texts)
+    assert any("*" in text for text in texts)
+    assert any(re.search(r"([aeiou])\1\1", text) for text in texts)
+    assert all(text.strip() for text in texts)
+
+
 def test_batches_cover_every_row_and_mask_the_padding() -> None:
     """Each row comes once, its mask counts its tokens, and what is masked is padding."""
     items = examples(ROWS, LABELS)
@@ -60,3 +85,22 @@ def test_batches_cover_every_row_and_mask_the_padding() -> None:
         assert (tokens[np.arange(len(group)), mask.sum(1) - 1] == TOKENIZER.separate).all()
         assert np.array_equal(targets, np.stack([items[i].targets for i in group]))
     assert sorted(places) == list(range(len(items)))
+
+
+def test_asides_are_known_of_crises_alone() -> None:
+    """Severe or worse, imminent, somebody else's; NaN where there is no crisis; a known one outlives an unknown one."""
+    asides = ("severe", "imminent", "other")
+    for row, item in zip(ROWS, examples(ROWS, LABELS, asides), strict=True):
+        told = item.targets[len(LABELS) :]
+        if row.crisis and row.severity is not None and row.subject is not None:
+            assert told.tolist() == [
+                row.severity in ("severe", "imminent"),
+                row.severity == "imminent",
+                row.subject in ("other", "both"),
+            ]
+        else:
+            assert np.isnan(told[0])
+    crisis = Example("a", np.array([1, 1, 0, 1], np.float32))
+    errand = Example("b", np.array([0, 0, 0, np.nan], np.float32))
+    assert joined(errand, crisis).targets.tolist() == [1, 1, 0, 1]
+    assert buried(crisis, [errand], np.random.default_rng(0)).targets.tolist() == [1, 1, 0, 1]

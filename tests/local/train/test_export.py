@@ -68,6 +68,30 @@ def test_whole_numbers_agree_with_the_rounding_of_training(model) -> None:  # ty
     assert max(cost) > max(apart), "the rounding itself is larger than how far the two differ over it"
 
 
+def test_the_linear_model_adds_its_logits_inside_the_graph(model) -> None:  # type: ignore[no-untyped-def]
+    """One graph, four inputs; a window without words gets nothing added."""
+    from crisis_filter.local.ngrams import bucketed
+    from crisis_filter.local.train.export import to_onnx
+    from crisis_filter.local.train.grams import Grams
+
+    rng = np.random.default_rng(2)
+    idf = rng.uniform(1, 8, 64).astype(np.float16).astype(np.float32)
+    grams = Grams(idf, rng.normal(size=(64, 9)).astype(np.float32), np.zeros(9, np.float32))
+    alone, both = (
+        onnxruntime.InferenceSession(to_onnx(model, "rounded", g), providers=["CPUExecutionProvider"])
+        for g in (None, grams)
+    )
+    for words in ([], ["help"], ["wish", "i", "could", "just", "not"]):
+        given = {"tokens": rng.integers(0, VOCABULARY, (1, 9)), "mask": np.ones((1, 9), np.int64)}
+        buckets, counts = bucketed(words, 64)
+        (network,) = alone.run(None, given)
+        (logits,) = both.run(None, {**given, "buckets": buckets, "counts": counts})
+        raw = counts * idf[buckets]
+        unit = raw / max(float(np.linalg.norm(raw)), 1e-9)
+        assert np.abs(logits - network - unit @ grams.weights[buckets]).max() < 0.05
+        assert words or np.array_equal(logits, network)
+
+
 def test_rounding_lets_gradients_pass(model) -> None:  # type: ignore[no-untyped-def]
     """As if nothing were rounded, or nothing would be learned; and it is off again afterwards."""
     trained = copy.deepcopy(model).train()
@@ -123,7 +147,7 @@ def test_training_again_gives_the_same_weights() -> None:
             start[f"{base}.{name}.weight"] = torch.ones(WIDTH)
             start[f"{base}.{name}.bias"] = torch.zeros(WIDTH)
     items = [Example(text, np.array([1, 0, 1], np.float32)) for text in ("a b", "c d e", "f", "g h a")]
-    recipe = Recipe(seeds=(1, 2), epochs=1, batch=2, frozen=2, rounding=0.5)
+    recipe = Recipe(seeds=(1, 2), epochs=1, batch=2, frozen=2, rounding=0.5, asides=())
 
     def once():  # type: ignore[no-untyped-def]
         return fit(
