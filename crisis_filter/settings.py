@@ -49,6 +49,7 @@ class Settings(BaseSettings):
     taxonomy: str | None = None
     engine: str | None = None
     engine_threads: int | None = None
+    prevalence: float | None = None
     evidence: bool | None = None
     clearing: str | None = None
     sample: float | None = None

@@ -24,6 +24,7 @@ from crisis_filter.cli.options import (
     IdColumn,
     Locale,
     PolicyName,
+    Prevalence,
     Sample,
     TaxonomyName,
     TextColumn,
@@ -111,6 +112,7 @@ def classify(
     timeout: Timeout = None,
     clearing: Clearing = None,
     sample: Sample = None,
+    prevalence: Prevalence = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=512, help="Messages judged at once.", rich_help_panel="Judging")
     ] = 8,
@@ -147,7 +149,7 @@ def classify(
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
-            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample)
+            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
             if as_json:
                 outlets.append(_print_line)
             if output is not None:

@@ -20,6 +20,7 @@ from crisis_filter.cli.options import (
     IdColumn,
     Locale,
     PolicyName,
+    Prevalence,
     Sample,
     TaxonomyName,
     TextColumn,
@@ -61,13 +62,14 @@ def explain(
     timeout: Timeout = None,
     clearing: Clearing = None,
     sample: Sample = None,
+    prevalence: Prevalence = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell everything about one message: both stages, evidence, score, fault, where it goes, how it came about."""
     with told():
         options = ReadOptions(format_name, text_column, id_column, locale)
         message = _message(source, message_id, options, text_only=as_text)
-        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample)
+        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
         assessment = asyncio.run(_assess(crisis_filter, message))
         with putting_out():
             if as_json:

@@ -90,6 +90,15 @@ Sample = Annotated[
         rich_help_panel=_ENGINE,
     ),
 ]
+Prevalence = Annotated[
+    float | None,
+    typer.Option(
+        min=0.000001,
+        max=0.999999,
+        help="Share of crises among your messages, such as 0.01: adjusts the engine's scores, not its verdicts (default: 0.5).",
+        rich_help_panel=_ENGINE,
+    ),
+]
 AsJson = Annotated[
     bool,
     typer.Option(
@@ -107,6 +116,7 @@ def described(
     timeout: float | None,
     clearing: str | None = None,
     sample: float | None = None,
+    prevalence: float | None = None,
 ) -> FilterSpec:
     """The description that these options and the environment make.
 
@@ -125,6 +135,7 @@ def described(
         deadline_s=timeout,
         clearing=clearing,
         sample=sample,
+        prevalence=prevalence,
     )
     if base_url is not None and spec.backend == LOCAL:
         raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
@@ -140,6 +151,7 @@ def opened(
     timeout: float | None,
     clearing: str | None = None,
     sample: float | None = None,
+    prevalence: float | None = None,
 ) -> CrisisFilter:
     """The filter that these options and the environment describe.
 
@@ -149,7 +161,9 @@ def opened(
     # The pipeline loads what `--help` and `--version` do without.
     from crisis_filter.pipeline.spec import open_filter
 
-    crisis_filter = open_filter(described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample))
+    crisis_filter = open_filter(
+        described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
+    )
     left_out = crisis_filter.rules_left_out
     if left_out:
         name = crisis_filter.policy.id

@@ -47,6 +47,8 @@ class EngineCard(Record):
     """Buckets of the n-grams that the graph takes beside the tokens; 0 for a network alone. Only with `alone`."""
     files: dict[str, str]
     """SHA-256 of `model.onnx` and `vocab.txt`."""
+    calibrated_at: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Share of crises among the messages that the probabilities were calibrated on; `None` where nobody kept it."""
     training: dict[str, str]
     """SHA-256 of each file of messages the engine was made with, and what it served for in its name."""
     start_weights: str

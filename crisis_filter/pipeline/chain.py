@@ -159,7 +159,13 @@ def _engine_stages(engine: LocalEngine, spec: FilterSpec, policy: Policy, *, may
             f"policy {policy.ref.id}: thresholds.engine_screen is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
             "with: it would miss more crises than anybody has counted; set it lower or leave it out"
         )
-    return EngineStages(engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence)
+    if spec.prevalence is not None and engine.card.calibrated_at is None:
+        raise ConfigurationError(
+            f"the engine {engine.id} does not say at which prevalence it was calibrated: leave the prevalence out"
+        )
+    return EngineStages(
+        engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence, prevalence=spec.prevalence
+    )
 
 
 def _other_categories(engine: str, taxonomy: Taxonomy) -> ConfigurationError:

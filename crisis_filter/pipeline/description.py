@@ -70,6 +70,9 @@ class FilterSpec(Record):
     engine: str = DEFAULT_ENGINE
     """Name of a bundled engine, or the path of an engine folder."""
     engine_threads: int = Field(default=1, ge=1)
+    prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Share of crises among the messages, to which the engine's scores are adjusted; what is a crisis does not depend on it. `None` leaves them as they
+    were calibrated, one in two."""
     evidence: bool = True
     """Whether a crisis that the engine finds comes with the words that moved its score."""
     deadline_s: float | None = Field(default=None, gt=0.0)

@@ -35,6 +35,8 @@ class EngineStages:
         may_clear: whether it is the operator's named sole detector; otherwise it can only raise (law 2).
         threshold: probability at or above which a text is a crisis; `None` takes the engine's own.
         workers: texts scored at once, each in a thread of its own.
+        prevalence: share of crises among the messages, in (0, 1); the scores that are told are adjusted to it, and nothing else. `None` tells those
+            of the messages that the engine was calibrated on. Needs `EngineCard.calibrated_at`.
         evidence: whether a crisis comes with the words that moved its score; they are left out where there is no time for them.
     """
 
@@ -48,10 +50,14 @@ class EngineStages:
         threshold: float | None = None,
         workers: int = 2,
         evidence: bool = False,
+        prevalence: float | None = None,
     ) -> None:
         self._engine = engine
         self._may_clear = may_clear
         self._threshold = engine.thresholds[0] if threshold is None else threshold
+        self._shift = (
+            0.0 if prevalence is None else _log_odds(prevalence) - _log_odds(engine.card.calibrated_at or prevalence)
+        )
         # Threads of its own: when an endpoint hangs, many messages come here at once, and those that are done must not wait behind.
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="crisis-filter-engine")
         # One more for evidence, so that no verdict waits behind it.
@@ -82,10 +88,19 @@ class EngineStages:
         return Screened(verdict, Cost(model=self._engine.sha256))
 
     def verdict(self, probability: float, *, may_clear: bool) -> ScreenVerdict:
-        """What a probability of crisis says, 0 to 1."""
+        """What the engine's own probability of crisis says, 0 to 1."""
         return ScreenVerdict(
-            crisis=probability >= self._threshold, may_clear=may_clear, score=probability, score_source="engine"
+            crisis=probability >= self._threshold,
+            may_clear=may_clear,
+            score=self._told(probability),
+            score_source="engine",
         )
+
+    def _told(self, probability: float) -> float:
+        """The probability at the prevalence that was asked for (`stats.prevalence.prior_shift`)."""
+        if not self._shift or not 0.0 < probability < 1.0:
+            return probability
+        return 1 / (1 + math.exp(-(_log_odds(probability) + self._shift)))
 
     async def score(self, text: str) -> float | None:
         """Probability of crisis of one text, 0 to 1; `None` when the engine gives no answer."""
@@ -193,3 +208,7 @@ class EngineStages:
         if len(row) != len(self._engine.labels) or not all(math.isfinite(p) and 0.0 <= p <= 1.0 for p in row):
             return Failure(fault=Fault.LOCAL_MODEL, detail="the embedded engine gave no finite answer")
         return row
+
+
+def _log_odds(probability: float) -> float:
+    return math.log(probability / (1 - probability))

@@ -114,3 +114,9 @@ def test_the_engine_is_not_run_above_the_threshold_it_was_measured_with(tmp_path
     path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.01"), encoding="utf-8")
     with open_filter(FilterSpec(policy=str(path))) as careful:
         assert careful.classify("can i move my appointment to friday").outcome == "crisis"
+
+
+def test_a_prevalence_needs_an_engine_that_says_where_it_was_calibrated():
+    """Scores cannot be moved from nowhere."""
+    with pytest.raises(ConfigurationError, match="does not say at which prevalence"):
+        open_filter(FilterSpec(engine="starter-v1", prevalence=0.01))

@@ -24,7 +24,7 @@ from crisis_filter.local.train import measure
 from crisis_filter.local.train.calibrate import fold, platt
 from crisis_filter.local.train.data import Example, examples
 from crisis_filter.local.train.export import Storage, round_weights, to_onnx
-from crisis_filter.local.train.fit import Recipe, fit, logits
+from crisis_filter.local.train.fit import Recipe, fit, logits, say
 from crisis_filter.local.train.grams import Grams, fit_grams, gram_logits
 from crisis_filter.local.train.model import Classifier, start_weights
 from crisis_filter.local.wordpiece import WordPiece
@@ -38,11 +38,6 @@ _RULE = (
     "crisis: exact binomial tail on the {n} crises of {split} for a sensitivity of at least {target} with probability {sure}: at most {k} of them "
     "below the threshold; each category: the best F1 on development over 0.10, 0.15 ... 0.90, and of equals the nearest to 0.5"
 )
-
-
-def _say(line: str) -> None:
-    sys.stderr.write(f"{line}\n")
-    sys.stderr.flush()
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -184,7 +179,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         recipe,
         vocabulary=len(vocabulary),
         threads=args.threads,
-        report=_say,
+        report=say,
         workers=args.workers,
         kept=args.out.with_name(f"{args.out.name}.runs"),
     )
@@ -198,7 +193,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     truth = np.stack([item.targets for item in calibrating]) > 0.5
     grams = second = None
     if args.buckets and alone:
-        _say(f"n-grams in {args.buckets} buckets")
+        say(f"n-grams in {args.buckets} buckets")
         grams = fit_grams(items, tokenizer, labels=len(labels), buckets=args.buckets, max_tokens=recipe.max_tokens)
         second = gram_logits(grams, calibrating, tokenizer, recipe.max_tokens)
     fitted = [platt(raw[:, i], truth[:, i], None if second is None else second[:, i]) for i in range(len(labels))]
@@ -226,6 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         alone=alone,
         buckets=args.buckets if grams is not None else 0,
         files=artifact.file_hashes(args.out),
+        calibrated_at=float(truth[:, 0].mean()),
         training={
             f"{part.split}: {each.id}/{part.file}": part.sha256 for each in (manifest, *more) for part in each.parts
         },
@@ -258,7 +254,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             found = examples(load(args.data, split), labels)
             figures[split] = _figures(engine.predict([item.text for item in found]), found, thresholds)
     _write(card.model_copy(update={"thresholds": thresholds, "threshold_rule": rule, "figures": figures}), args.out)
-    _say(json.dumps(figures, indent=2))
+    say(json.dumps(figures, indent=2))
 
 
 if __name__ == "__main__":

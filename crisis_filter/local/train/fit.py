@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -56,6 +57,12 @@ class Recipe:
     max_tokens: int = 128
     bfloat16: bool = True
     """Whether training multiplies matrices in 16 bits, twice as fast where the processor can; the engine never does."""
+
+
+def say(line: str) -> None:
+    """Write a line of progress to the standard error. Here, and not where it is used, because a process of its own must be able to import it."""
+    sys.stderr.write(f"{line}\n")
+    sys.stderr.flush()
 
 
 def _deterministic(threads: int) -> None:
