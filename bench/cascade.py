@@ -31,7 +31,7 @@ from crisis_filter.stages.clearing import Clearing
 from crisis_filter.stages.engine import EngineStages
 from crisis_filter.stats.intervals import Interval, wilson
 from crisis_filter.taxonomy.load import load_taxonomy
-from crisis_filter.triage.policy import Limits, load_policy
+from crisis_filter.triage.policy import load_policy
 
 ROOT = Path(__file__).parent.parent
 SET = ROOT / "data/simulated-v1"
@@ -55,18 +55,14 @@ def proved(engine: LocalEngine, target: float, delta: float) -> Clearing:
         crises=tuple(row.text for row in rows if row.crisis),
         others=tuple(row.text for row in rows if not row.crisis),
     )
-    return asyncio.run(
-        validate(engine, labels, Limits(), target=target, delta=delta, languages=("en",), most_characters=600)
-    )
+    return asyncio.run(validate(engine, labels, target=target, delta=delta, languages=("en",), most_characters=600))
 
 
 async def below(engine: LocalEngine, clearing: Clearing, rows: list[Labelled]) -> int:
     """How many of the messages would be cleared."""
     stages = EngineStages(engine, may_clear=False)
     scores = [
-        await clearing_score(
-            stages, row.text, Limits(), languages=clearing.languages, most_characters=clearing.most_characters
-        )
+        await clearing_score(stages, row.text, languages=clearing.languages, most_characters=clearing.most_characters)
         for row in rows
     ]
     await stages.aclose()

@@ -292,6 +292,8 @@ class Assessment(Record):
     outcome: Outcome
     score: float | None = Field(default=None, ge=0.0, le=1.0)
     score_source: ScoreSource | None = None
+    score_at_prevalence: float | None = Field(default=None, ge=0.0, le=1.0)
+    """The engine's `score` adjusted to the share of crises that the user named; for people to read. Rules, thresholds and order go by `score`."""
     findings: tuple[Finding, ...] = ()
     """Never empty for a crisis: at least `unspecified`. Always empty otherwise."""
     fault: Fault | None = None

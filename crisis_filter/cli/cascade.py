@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -59,7 +60,7 @@ def validate(
     language: Annotated[
         list[str] | None, typer.Option(help="Language of the labels; may be repeated (default: en).")
     ] = None,
-    most_characters: Annotated[int, typer.Option(min=1, help="Longest message that may be cleared.")] = 600,
+    most_characters: Annotated[int, typer.Option(min=1, max=8000, help="Longest message that may be cleared.")] = 600,
     engine: Annotated[str | None, typer.Option(help="Name or folder of the engine (default: the bundled one).")] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the output file if it is there.")] = False,
     as_json: AsJson = False,
@@ -78,17 +79,14 @@ def validate(
         from crisis_filter.pipeline.clearing import validate as validated
         from crisis_filter.pipeline.description import DEFAULT_ENGINE
         from crisis_filter.taxonomy.load import load_taxonomy
-        from crisis_filter.triage.policy import Limits
 
-        if output.exists() and not force:
-            raise ConfigurationError(f"{output}: is there already; add --force to replace it")
+        _refuse_output(output, labels, force=force)
         known = load_taxonomy("clinical-v1").ids
         gold = read_gold(labels, known, splits=(split,) if split else (), cluster=cluster, labelled_by=labelled_by)
         found = asyncio.run(
             validated(
                 LocalEngine.load(engine_folder(engine or DEFAULT_ENGINE)),
-                _labels(gold),
-                Limits(),
+                _labels(gold, output),
                 target=target,
                 delta=delta,
                 languages=tuple(language or ("en",)),
@@ -96,16 +94,31 @@ def validate(
             )
         )
         text = json.dumps(found.model_dump(mode="json"), indent=2, ensure_ascii=False)
-        output.write_text(f"{text}\n", encoding="utf-8")
+        try:
+            half = output.with_name(f"{output.name}.part")
+            half.write_text(f"{text}\n", encoding="utf-8")
+            half.replace(output)
+        except OSError as error:
+            raise ConfigurationError(f"{output}: cannot be written ({type(error).__name__})") from None
         with putting_out():
             if as_json:
-                typer.echo(json.dumps(found.model_dump(mode="json")))
+                typer.echo(json.dumps(found.model_dump(mode="json"), allow_nan=False))
             else:
                 _show_clearing(found)
         say(f"wrote {output}")
 
 
-def _labels(gold: Gold) -> Labels:
+def _refuse_output(output: Path, labels: Path, *, force: bool) -> None:
+    if output.is_dir() or not output.parent.is_dir():
+        raise ConfigurationError(f"{output}: is no place for a file; name one in a folder that exists")
+    inside = labels.is_dir() and output.resolve().is_relative_to(labels.resolve())
+    if inside or (labels.exists() and output.exists() and output.samefile(labels)):
+        raise ConfigurationError(f"{output}: belongs to the labels; write the threshold elsewhere")
+    if output.exists() and not force:
+        raise ConfigurationError(f"{output}: is there already; add --force to replace it")
+
+
+def _labels(gold: Gold, output: Path) -> Labels:
     from crisis_filter.pipeline.clearing import Labels
 
     if len(gold.files) != 1:
@@ -113,14 +126,23 @@ def _labels(gold: Gold) -> Labels:
     rows = list(gold.rows.values())
     if lacking := [row.place for row in rows if row.text is None]:
         raise InputError(f"{lacking[0]}: has no text, as {len(lacking) - 1} more; the engine has to read the messages")
+    if gold.cluster_by is None:
+        say("nothing says which messages are of one person (--cluster): each is taken for another's")
     seen: set[str | None] = set()
     crises = []
     for row in rows:
         if row.crisis and (row.cluster is None or row.cluster not in seen):
             seen.add(row.cluster)
             crises.append(row.text or "")
-    others = tuple(row.text or "" for row in rows if not row.crisis)
-    return Labels(Path(gold.files[0]).name, gold.sha256[0], gold.labelled_by, tuple(crises), others)
+    return Labels(
+        name=Path(gold.files[0]).name,
+        sha256=gold.sha256[0],
+        labelled_by=gold.labelled_by,
+        crises=tuple(crises),
+        others=tuple(row.text or "" for row in rows if not row.crisis),
+        path=os.path.relpath(gold.files[0], output.parent),
+        copies=sum(row.crisis for row in rows) - len(crises),
+    )
 
 
 def _show_clearing(found: Clearing) -> None:
@@ -149,8 +171,10 @@ def report(
         ),
     ],
     clearing: Annotated[Path | None, typer.Option(help="The clearing threshold, to repeat what it promises.")] = None,
-    prompt_price: Annotated[float | None, typer.Option(min=0.0, help="Of a million prompt tokens.")] = None,
-    completion_price: Annotated[float | None, typer.Option(min=0.0, help="Of a million completion tokens.")] = None,
+    prompt_price: Annotated[float | None, typer.Option(min=0.0, max=1e9, help="Of a million prompt tokens.")] = None,
+    completion_price: Annotated[
+        float | None, typer.Option(min=0.0, max=1e9, help="Of a million completion tokens.")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Say what a cascade left to the engine, what its random sample found among that, and what it saved.
@@ -177,9 +201,14 @@ def report(
                 )
         with putting_out():
             if as_json:
-                typer.echo(json.dumps(found.model_dump(mode="json")))
+                typer.echo(json.dumps(found.model_dump(mode="json"), allow_nan=False))
             else:
                 _show_report(found, promise)
+        doubtful = found.messages_in_doubt
+        if doubtful:
+            say(
+                f"{doubtful} of {found.sampled} sampled messages would not have been cleared by the language model: look at them, they are the engine's misses if it is right"
+            )
         for name, several in (("engines", found.engines), ("clearing thresholds", found.clearings)):
             if len(several) > 1:
                 say(f"{len(several)} {name} are mixed here; the figures hold for none of them")
@@ -193,12 +222,12 @@ def _show_report(found: CascadeReport, promise: Clearing | None) -> None:
         f"cleared        {cleared.count:,} of {cleared.nobs:,}  {cleared.estimate:.3f} ({cleared.low:.3f} to {cleared.high:.3f})",
         f"asked          {found.asked:,}, of them {found.sampled:,} below the threshold, drawn at random",
         f"spent          {_money(found.spent)}",
-        f"saved          {_money(found.saved) if found.saved is not None else 'not known: nobody who was asked about was cleared'}",
+        f"saved          {_money(found.saved) if found.saved is not None else 'not known: no sampled message that is no crisis'}",
     ]
     if sample is not None:
         said = ", ".join(f"{name} {count}" for name, count in sorted(found.sampled_outcomes.items()))
         lines.append(
-            f"sample         {said}; of the cleared at most {sample.high:.4f} would not have been cleared ({100 * sample.level:g}%)"
+            f"sample         {said}; of the cleared at most {sample.high:.4f} would not have been cleared (upper end of a two-sided {100 * sample.level:g}% interval)"
         )
     else:
         lines.append("sample         none: nothing is known here of the crises among the cleared")

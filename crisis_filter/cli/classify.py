@@ -23,6 +23,7 @@ from crisis_filter.cli.options import (
     FormatName,
     IdColumn,
     Locale,
+    Places,
     PolicyName,
     Prevalence,
     Sample,
@@ -113,6 +114,7 @@ def classify(
     clearing: Clearing = None,
     sample: Sample = None,
     prevalence: Prevalence = None,
+    places: Places = None,
     concurrency: Annotated[
         int, typer.Option(min=1, max=512, help="Messages judged at once.", rich_help_panel="Judging")
     ] = 8,
@@ -149,7 +151,9 @@ def classify(
             table = None if as_json or output else AssessmentTable(console, show_text=show_text)
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
-            crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
+            crisis_filter = opened(
+                backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places
+            )
             if as_json:
                 outlets.append(_print_line)
             if output is not None:

@@ -19,6 +19,7 @@ from crisis_filter.cli.options import (
     FormatName,
     IdColumn,
     Locale,
+    Places,
     PolicyName,
     Prevalence,
     Sample,
@@ -63,13 +64,16 @@ def explain(
     clearing: Clearing = None,
     sample: Sample = None,
     prevalence: Prevalence = None,
+    places: Places = None,
     as_json: AsJson = False,
 ) -> None:
     """Tell everything about one message: both stages, evidence, score, fault, where it goes, how it came about."""
     with told():
         options = ReadOptions(format_name, text_column, id_column, locale)
         message = _message(source, message_id, options, text_only=as_text)
-        crisis_filter = opened(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
+        crisis_filter = opened(
+            backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places
+        )
         assessment = asyncio.run(_assess(crisis_filter, message))
         with putting_out():
             if as_json:

@@ -90,12 +90,20 @@ Sample = Annotated[
         rich_help_panel=_ENGINE,
     ),
 ]
+Places = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        help="Texts that a language model is asked about at once; in a cascade the likeliest crisis that waits goes next (default: no limit).",
+        rich_help_panel=_ENGINE,
+    ),
+]
 Prevalence = Annotated[
     float | None,
     typer.Option(
         min=0.000001,
         max=0.999999,
-        help="Share of crises among your messages, such as 0.01: adjusts the engine's scores, not its verdicts (default: 0.5).",
+        help="Share of crises among your messages, such as 0.01, to tell the engine's score at it as well (score_at_prevalence).",
         rich_help_panel=_ENGINE,
     ),
 ]
@@ -117,6 +125,7 @@ def described(
     clearing: str | None = None,
     sample: float | None = None,
     prevalence: float | None = None,
+    places: int | None = None,
 ) -> FilterSpec:
     """The description that these options and the environment make.
 
@@ -136,6 +145,7 @@ def described(
         clearing=clearing,
         sample=sample,
         prevalence=prevalence,
+        places=places,
     )
     if base_url is not None and spec.backend == LOCAL:
         raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
@@ -152,6 +162,7 @@ def opened(
     clearing: str | None = None,
     sample: float | None = None,
     prevalence: float | None = None,
+    places: int | None = None,
 ) -> CrisisFilter:
     """The filter that these options and the environment describe.
 
@@ -162,7 +173,7 @@ def opened(
     from crisis_filter.pipeline.spec import open_filter
 
     crisis_filter = open_filter(
-        described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence)
+        described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places)
     )
     left_out = crisis_filter.rules_left_out
     if left_out:

@@ -26,6 +26,8 @@ def portray(assessment: Assessment, message: Message, console: Console) -> None:
     first = outcome_text(assessment.outcome, console)
     if assessment.score is not None and assessment.score_source is not None:
         first.append(f"  score {assessment.score:.3f}, {SCORE_SOURCES[assessment.score_source]}", style="not bold")
+    if assessment.score_at_prevalence is not None:
+        first.append(f" ({assessment.score_at_prevalence:.3f} at the prevalence given)", style="not bold")
     first.append(f"  id {plain(assessment.id)}", style="not bold dim")
     console.print(first)
     marks = _MARKS if console.encoding.lower().startswith("utf") else _ASCII_MARKS

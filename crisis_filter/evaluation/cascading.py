@@ -18,9 +18,9 @@ __all__ = ["CascadeReport", "Prices", "cascade_report", "read_assessments"]
 class Prices(Record):
     """What a language model costs, in any currency."""
 
-    prompt: float = Field(ge=0.0)
+    prompt: float = Field(ge=0.0, allow_inf_nan=False)
     """For a million prompt tokens."""
-    completion: float = Field(ge=0.0)
+    completion: float = Field(ge=0.0, allow_inf_nan=False)
     """For a million completion tokens."""
 
     def of(self, prompt_tokens: float, completion_tokens: float) -> float:
@@ -53,13 +53,19 @@ class CascadeReport(Record):
     sampled_outcomes: dict[str, int]
     """What the language model said of them."""
     crises_among_cleared: Interval | None
-    """Share of the cleared that the language model would not have cleared, by the sample, an undetermined one counted among them. Clopper-Pearson;
-    `None` without a sample."""
+    """Share of the cleared that the language model would not have cleared, by the sample, an undetermined one counted among them. Clopper-Pearson,
+    two-sided; `None` without a sample. An alarm, and no check on a promise about crises: one crisis in a hundred cleared is one message in ten thousand
+    where one in a hundred is a crisis."""
     asked: int
     """Messages that went to the language model, the sample included."""
     spent: Spent
     saved: Spent | None
-    """What the cleared would have cost, each as much as the average asked message that was no crisis; `None` when there is none."""
+    """What the cleared would have cost, each as much as the average sampled message that was no crisis, for those are like them; `None` when there is none."""
+
+    @property
+    def messages_in_doubt(self) -> int:
+        """Sampled messages that the language model did not clear."""
+        return self.sampled_outcomes.get("crisis", 0) + self.sampled_outcomes.get("undetermined", 0)
 
 
 def read_assessments(path: Path) -> Iterator[Assessment]:
@@ -93,10 +99,12 @@ def cascade_report(
         level: coverage of the intervals.
 
     Raises:
-        InputError: there is none, or one was made by something else than a cascade.
+        InputError: there is none, one comes twice, or one was made by something else than a cascade.
     """
     if not assessments:
         raise InputError("there are no assessments")
+    if again := [i for i, times in Counter(a.id for a in assessments).items() if times > 1]:
+        raise InputError(f"{len(again)} ids come more than once; give each run once, and runs with the same ids apart")
     steps = [(a, a.provenance.cascade) for a in assessments if a.provenance.cascade is not None]
     if len(steps) < len(assessments):
         raise InputError(
@@ -107,7 +115,7 @@ def cascade_report(
     asked = [a for a, step in steps if step.step != "cleared"]
     outcomes = Counter(a.outcome for a in sample)
     doubtful = outcomes["crisis"] + outcomes["undetermined"]
-    alike = [a for a in asked if a.outcome not in ("crisis", "undetermined")]
+    alike = [a for a in sample if a.outcome not in ("crisis", "undetermined")]
     return CascadeReport(
         engines=tuple(sorted({step.engine for _, step in steps})),
         clearings=tuple(sorted({step.clearing.sha256 for _, step in steps if step.clearing is not None})),

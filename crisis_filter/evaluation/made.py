@@ -45,16 +45,19 @@ class Made:
         Raises:
             InputError: it is not that of the first, or of another taxonomy than the evaluation's.
         """
-        settings = (how.detector, how.prompts, how.taxonomy, how.policy)
+        cascade = None if how.cascade is None else (how.cascade.engine, how.cascade.clearing)
+        settings = (how.detector, how.prompts, how.taxonomy, how.policy, cascade)
         if self.first is None:
             self._begin(how, place)
             self.first = settings
         elif settings != self.first:
-            other = next(name for name, one, two in zip(_SETTINGS, settings, self.first, strict=True) if one != two)
+            names = (*_SETTINGS, "engine or clearing threshold")
+            other = next(name for name, one, two in zip(names, settings, self.first, strict=True) if one != two)
             raise InputError(
                 f"{place}: made with another {other} than {short(self.place)}; put each configuration in a file of its own"
             )
-        if how.model is not None:
+        # Of what a cascade cleared the model is the engine, which is part of the configuration.
+        if how.model is not None and (how.cascade is None or how.cascade.step != "cleared"):
             self.models[how.model] = None
         self.versions[how.version] = None
 

@@ -8,7 +8,7 @@ Where the card says so (`EngineCard.buckets`), a linear model over words and pie
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
-from crisis_filter.errors import AssetError, EngineError
+from crisis_filter.errors import AssetError, ConfigurationError, EngineError
 from crisis_filter.local import artifact
 from crisis_filter.local.ngrams import bucketed
 from crisis_filter.local.wordpiece import WordPiece, spell_out, windows
@@ -104,6 +104,37 @@ class LocalEngine:
         """
         row: Probabilities = self.predict([text])[0]
         return row
+
+    def at_prevalence(self, prevalence: float) -> Callable[[float], float]:
+        """What a probability of crisis becomes where another share of the messages are crises.
+
+        Args:
+            prevalence: that share, in (0, 1).
+
+        Returns:
+            A function from probability to probability that keeps their order; 0 and 1 stay.
+
+        Raises:
+            ConfigurationError: the engine does not say at which share it was calibrated.
+            ValueError: `prevalence` outside (0, 1).
+
+        References:
+            M. Saerens, P. Latinne, C. Decaestecker, "Adjusting the outputs of a classifier to new a priori probabilities", Neural
+            Computation 14 (2002), 21-41, doi:10.1162/089976602753284446.
+        """
+        if not 0.0 < prevalence < 1.0:
+            raise ValueError("prevalence must lie strictly between 0 and 1")
+        own = self.card.calibrated_at
+        if own is None:
+            raise ConfigurationError(
+                f"the engine {self.id} does not say at which prevalence it was calibrated: leave the prevalence out"
+            )
+        odds = prevalence / (1 - prevalence) * (1 - own) / own
+
+        def adjusted(probability: float) -> float:
+            return probability * odds / (probability * odds + 1 - probability)
+
+        return adjusted
 
     def unknown(self, text: str) -> float:
         """Share of a text's tokens that the vocabulary cannot express, 0 to 1; 1 for a text without any token.

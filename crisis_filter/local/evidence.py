@@ -31,20 +31,24 @@ class Moved:
 
     text: str = field(repr=False)
     spans: tuple[tuple[int, int], ...]
-    """Where each word stands in `text`: first code point, and the one after its last."""
+    """Where each word stands in `text`, at least one: first code point, and the one after its last."""
     drops: NDArray[np.float64] = field(repr=False)
     """Shape (words, labels): by how much the logit of a label falls without the word; below zero where it rises."""
+    logits: NDArray[np.float64] = field(repr=False)
+    """Shape (labels,): of the passage as it stands."""
 
     def phrases(self, label: int) -> tuple[str, ...]:
-        """The phrases that moved one label, in the order of the text; empty when no word raised it.
+        """The phrases that moved one label, in the order of the text.
+
+        Where no word matters by itself it is the whole passage if that has the label (at a half or more), else nothing.
 
         At most eight words, none with less than a quarter of the strongest word's effect, joined where at most one word lies between, and the three
         strongest of them. A phrase that occurs earlier in the text too grows until it is the first of its kind, so that looking it up
         finds this place.
         """
         drops = self.drops[:, label]
-        if not len(drops) or drops.max() < _LEAST:
-            return ()
+        if drops.max() < _LEAST:
+            return (self._quote(0, len(self.spans) - 1),) if self.logits[label] >= 0 else ()
         strong = np.argsort(-drops, kind="stable")[:_MOST_WORDS]
         chosen = sorted(int(i) for i in strong if drops[i] >= max(_LEAST, _SHARE * drops.max()))
         groups: list[list[int]] = []
@@ -99,7 +103,7 @@ def moving_words(engine: LocalEngine, text: str, *, go_on: Callable[[], bool] = 
     if rows is None:
         return None
     logits = _logits(rows)
-    return Moved(text, tuple(spans), logits[0] - logits[1:])
+    return Moved(text, tuple(spans), logits[0] - logits[1:], logits[0])
 
 
 def _scored(engine: LocalEngine, texts: Sequence[str], go_on: Callable[[], bool]) -> Probabilities | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,12 +19,13 @@ from crisis_filter.pipeline.description import LOCAL, FilterSpec
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.prompting.prompt import Prompt, Stage, load_prompt
 from crisis_filter.prompting.render import Rendered, render
+from crisis_filter.stages.base import Categoriser, Screener
 from crisis_filter.stages.cascade import Cascade
 from crisis_filter.stages.categorise import PromptedCategorise
 from crisis_filter.stages.clearing import load_clearing
 from crisis_filter.stages.fallback import FallbackCategorise, FallbackScreen
 from crisis_filter.stages.screen import PromptedScreen
-from crisis_filter.stages.turns import Turns
+from crisis_filter.stages.turns import CategoriseInTurn, ScreenInTurn, Turns
 from crisis_filter.stages.votes import VotedScreen
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.triage.policy import Policy
@@ -77,7 +79,18 @@ def _sole(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
         raise _other_categories(engine.id, taxonomy)
     stages = _engine_stages(engine, spec, policy, may_clear=True)
     name = f"{LOCAL}:{engine.id}"
-    return TwoStages(name=name, screener=stages, categoriser=stages, sole=True, aclose=stages.aclose)
+    return TwoStages(
+        name=name,
+        screener=stages,
+        categoriser=stages,
+        sole=True,
+        at_prevalence=_at_prevalence(engine, spec),
+        aclose=stages.aclose,
+    )
+
+
+def _at_prevalence(engine: LocalEngine, spec: FilterSpec) -> Callable[[float], float] | None:
+    return None if spec.prevalence is None else engine.at_prevalence(spec.prevalence)
 
 
 def _guarded(
@@ -102,6 +115,7 @@ def _guarded(
         name=f"{first.name} > {name}",
         screener=FallbackScreen(first.screener, stages, name),
         categoriser=FallbackCategorise(first.categoriser, stages, name),
+        at_prevalence=_at_prevalence(engine, spec),
         aclose=close_both,
     )
 
@@ -132,9 +146,14 @@ def _cascaded(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, asked: TwoSt
         clearing=clearing,
         sample=spec.sample,
         seed=spec.sample_seed,
-        turns=Turns(spec.places),
     )
-    return replace(asked, name=f"cascade:{name},{asked.name}", cascade=cascade, aclose=close_both)
+    return replace(
+        asked,
+        name=f"cascade:{name},{asked.name}",
+        cascade=cascade,
+        at_prevalence=_at_prevalence(engine, spec),
+        aclose=close_both,
+    )
 
 
 def _engine(spec: FilterSpec) -> LocalEngine:
@@ -159,13 +178,7 @@ def _engine_stages(engine: LocalEngine, spec: FilterSpec, policy: Policy, *, may
             f"policy {policy.ref.id}: thresholds.engine_screen is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
             "with: it would miss more crises than anybody has counted; set it lower or leave it out"
         )
-    if spec.prevalence is not None and engine.card.calibrated_at is None:
-        raise ConfigurationError(
-            f"the engine {engine.id} does not say at which prevalence it was calibrated: leave the prevalence out"
-        )
-    return EngineStages(
-        engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence, prevalence=spec.prevalence
-    )
+    return EngineStages(engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence)
 
 
 def _other_categories(engine: str, taxonomy: Taxonomy) -> ConfigurationError:
@@ -180,12 +193,12 @@ def _prompted(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, backend: Bac
     categorise = _rendered("categorise", spec.categorise_prompt or policy.stages.categorise, taxonomy)
     threshold, votes = policy.thresholds.prompted_screen, policy.votes
     prompted = PromptedScreen(backend, screen, threshold=threshold)
-    return TwoStages(
-        name=backend.name,
-        screener=VotedScreen(prompted, count=votes.count, threshold=threshold, margin=votes.margin),
-        categoriser=PromptedCategorise(backend, categorise, taxonomy.ids),
-        aclose=backend.aclose,
-    )
+    screener: Screener = VotedScreen(prompted, count=votes.count, threshold=threshold, margin=votes.margin)
+    categoriser: Categoriser = PromptedCategorise(backend, categorise, taxonomy.ids)
+    if spec.places is not None:
+        turns = Turns(spec.places)
+        screener, categoriser = ScreenInTurn(screener, turns), CategoriseInTurn(categoriser, turns)
+    return TwoStages(name=backend.name, screener=screener, categoriser=categoriser, aclose=backend.aclose)
 
 
 def _rendered(stage: Stage, name: str, taxonomy: Taxonomy) -> Rendered:

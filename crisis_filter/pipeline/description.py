@@ -45,8 +45,9 @@ class FilterSpec(Record):
     """Share of what a cascade would clear that is asked about all the same."""
     sample_seed: int = Field(default=0, ge=0)
     """Decides which; the same seed draws the same messages again."""
-    places: int = Field(default=8, ge=1)
-    """Requests of a cascade that may be under way at once; of those that wait the likeliest crisis goes next."""
+    places: int | None = Field(default=None, ge=1)
+    """Texts that a language model may be asked about at once; of those that wait the likeliest crisis goes next, as a cascade's engine sees it.
+    `None` lets none wait."""
     base_url: str | None = None
     """Root of an OpenAI-compatible server, such as `http://127.0.0.1:8080/v1`."""
     api_key: SecretStr | None = None
@@ -71,8 +72,7 @@ class FilterSpec(Record):
     """Name of a bundled engine, or the path of an engine folder."""
     engine_threads: int = Field(default=1, ge=1)
     prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
-    """Share of crises among the messages, to which the engine's scores are adjusted; what is a crisis does not depend on it. `None` leaves them as they
-    were calibrated, one in two."""
+    """Share of crises among the messages, for `Assessment.score_at_prevalence`; nothing else depends on it."""
     evidence: bool = True
     """Whether a crisis that the engine finds comes with the words that moved its score."""
     deadline_s: float | None = Field(default=None, gt=0.0)

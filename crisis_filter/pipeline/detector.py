@@ -24,5 +24,7 @@ class TwoStages:
     """Whether it is the embedded engine as the operator's only detector; marked in every assessment."""
     cascade: Cascade | None = None
     """The engine that looks first, if any."""
+    at_prevalence: Callable[[float], float] | None = None
+    """Adjusts a score of the engine to the share of crises that the user named."""
     aclose: Callable[[], Awaitable[None]] = _nothing_to_close
     """Releases what the stages hold open."""

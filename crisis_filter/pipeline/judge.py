@@ -15,6 +15,8 @@ from crisis_filter.pipeline.thread import in_thread
 from crisis_filter.schema import (
     UNSPECIFIED,
     Assessment,
+    CascadeStep,
+    Conclusion,
     Failure,
     Fault,
     Finding,
@@ -26,6 +28,7 @@ from crisis_filter.schema import (
 )
 from crisis_filter.stages.base import Named, Screened, Sorted
 from crisis_filter.stages.cascade import UNSEEN, Cascade, Look
+from crisis_filter.stages.turns import scored
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import QuoteFinder, View, chunks, views
 from crisis_filter.text.attack import attack_seen
@@ -94,6 +97,7 @@ class Judge:
             outcome=conclusion.outcome,
             score=conclusion.score,
             score_source=conclusion.score_source,
+            score_at_prevalence=self._adjusted(conclusion),
             findings=staged.findings if staged else (),
             fault=trouble.fault if trouble else None,
             fault_detail=trouble.detail if trouble else "",
@@ -123,25 +127,32 @@ class Judge:
         screen, cascade = self.detector.screener.screen, self.detector.cascade
         if cascade is None:
             return await self._each(texts, screen, journey, Screened), None
-        look, bug = await self._looked(cascade, texts, journey)
-        journey.cascade = cascade.step(message.id, message.text, look)
-        if journey.cascade.step != "cleared":
-            return await self._each(texts, cascade.in_turn(screen, look), journey, Screened), bug
+        look, step, bug = await self._looked(cascade, message, texts, journey)
+        journey.cascade = step
+        if step.step != "cleared":
+            # A message without a score waits as a certain crisis.
+            with scored(1.0 if look.score is None else look.score):
+                return await self._each(texts, screen, journey, Screened), bug
         journey.flags.add("cleared_by_engine")
         left = cascade.cleared(look)
         journey.add(left.cost)
         return [left], bug
 
-    async def _looked(self, cascade: Cascade, texts: Sequence[str], journey: Journey) -> tuple[Look, Failure | None]:
-        """The engine's look; without time for it the message is the language model's."""
+    async def _looked(
+        self, cascade: Cascade, message: Message, texts: Sequence[str], journey: Journey
+    ) -> tuple[Look, CascadeStep, Failure | None]:
+        """The engine's look and what follows from it; without time for it the message is the language model's."""
         languages = self.policy.languages.validated or ()
+        bug = None
         try:
             async with asyncio.timeout(_LOOK_SHARE * journey.left(self.clock())):
-                return await cascade.look(texts, journey.flags, whole=len(texts) == 1, languages=languages), None
+                look = await cascade.look(texts, journey.flags, whole=len(texts) == 1, languages=languages)
+            return look, cascade.step(message.id, message.text, look), None
         except TimeoutError:
-            return UNSEEN, None
+            pass
         except Exception as error:  # noqa: BLE001  # the language model may still raise the outcome
-            return UNSEEN, Failure(fault=Fault.INTERNAL, detail=type(error).__name__)
+            bug = Failure(fault=Fault.INTERNAL, detail=type(error).__name__)
+        return UNSEEN, cascade.asked(UNSEEN), bug
 
     async def _categorised(
         self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
@@ -159,7 +170,9 @@ class Judge:
         """Name the categories of the positive pieces; trouble leaves `unspecified`, never less than Stage 1 said."""
         screen = await in_thread(_screening, message.text, [verdict for _, verdict in positive], journey)
         texts = [text for text, _ in positive]
-        sorted_ = await self._each(texts, self.detector.categoriser.categorise, journey, Sorted)
+        score = max((verdict.score for _, verdict in positive if verdict.score is not None), default=1.0)
+        with scored(score):
+            sorted_ = await self._each(texts, self.detector.categoriser.categorise, journey, Sorted)
         named: list[Named] = []
         for (_, verdict), part in zip(positive, sorted_, strict=True):
             result = part.result
@@ -233,6 +246,12 @@ class Judge:
             if validated is not None and await in_thread(unvalidated, text, validated):
                 journey.flags.add("unvalidated_language")
         return None
+
+    def _adjusted(self, conclusion: Conclusion) -> float | None:
+        adjust = self.detector.at_prevalence
+        if adjust is None or conclusion.score is None or conclusion.score_source != "engine":
+            return None
+        return adjust(conclusion.score)
 
     def undetermined(self, message: Message, journey: Journey, failure: Failure) -> Assessment:
         """The assessment of a message that could not be judged."""

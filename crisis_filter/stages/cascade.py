@@ -1,6 +1,6 @@
 """A cascade: the engine looks first and orders the work, the language model decides.
 
-Without a clearing threshold every message goes to the language model, the likeliest crisis first. With one, which the operator has
+Without a clearing threshold every message goes to the language model, the likeliest crisis first where they have to wait (`turns`). With one, which the operator has
 validated, a message is left to the engine where its score is below, and nothing about it is out of the ordinary; a random share of those
 is asked about all the same.
 """
@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Collection, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
 
 from crisis_filter.schema import NEVER_CLEARED, CascadeStep, Flag
 from crisis_filter.stages.base import Cost, Screened
-from crisis_filter.stages.turns import Turns
 
 if TYPE_CHECKING:
     from crisis_filter.stages.clearing import Clearing
     from crisis_filter.stages.engine import EngineStages
-
-_CERTAIN = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +45,6 @@ class Cascade:
         clearing: the operator's validated threshold; without one nothing is cleared.
         sample: share of what would be cleared that is asked about all the same, 0 to 1.
         seed: decides which.
-        turns: places at the language model.
     """
 
     engine: EngineStages
@@ -56,7 +52,6 @@ class Cascade:
     clearing: Clearing | None = None
     sample: float = 0.02
     seed: int = 0
-    turns: Turns = field(default_factory=lambda: Turns(8))
 
     async def look(
         self, texts: Sequence[str], flags: Collection[Flag], *, whole: bool, languages: Collection[str]
@@ -84,33 +79,21 @@ class Cascade:
     def step(self, message_id: str, text: str, look: Look) -> CascadeStep:
         """What becomes of a message after the look."""
         limit = self.clearing.threshold if self.clearing is not None and look.clearable else 0.0
-        below = look.score is not None and look.score < limit
-        return CascadeStep(
-            step="asked" if not below else "sampled" if self._drawn(message_id, text) else "cleared",
-            score=look.score,
-            engine=self.engine.sha256,
-            clearing=self.clearing.ref if self.clearing is not None else None,
-        )
+        if look.score is None or not look.score < limit:
+            return self.asked(look)
+        step: Literal["sampled", "cleared"] = "sampled" if self._drawn(message_id, text) else "cleared"
+        return self.asked(look).model_copy(update={"step": step})
+
+    def asked(self, look: Look) -> CascadeStep:
+        """That the language model is asked about a message."""
+        clearing = self.clearing.ref if self.clearing is not None else None
+        return CascadeStep(step="asked", score=look.score, engine=self.engine.sha256, clearing=clearing)
 
     def _drawn(self, message_id: str, text: str) -> bool:
         """Whether a message falls into the random sample: by its hash, so that a run that is taken up again draws the same."""
         told = f"{self.seed}\0{message_id}\0{text}".encode("utf-8", "surrogatepass")
         number = int.from_bytes(hashlib.sha256(told).digest()[:8], "big")
         return number < self.sample * 2**64
-
-    def in_turn(
-        self, screen: Callable[[str, float], Awaitable[Screened]], look: Look
-    ) -> Callable[[str, float], Awaitable[Screened]]:
-        """Stage 1 of the language model, the likeliest crisis first; a message without a score counts as certain."""
-        score = _CERTAIN if look.score is None else look.score
-
-        async def waited(text: str, deadline_s: float) -> Screened:
-            loop = asyncio.get_running_loop()
-            end = loop.time() + deadline_s
-            async with self.turns.turn(score):
-                return await screen(text, end - loop.time())
-
-        return waited
 
     def cleared(self, look: Look) -> Screened:
         """The engine's verdict on a message that is left to it."""

@@ -18,7 +18,10 @@ from crisis_filter.errors import ConfigurationError
 from crisis_filter.schema import PromptRef, Record
 from crisis_filter.stats.operating import allowed_misses
 
-__all__ = ["Clearing", "load_clearing"]
+__all__ = ["LONGEST", "Clearing", "largest_provable", "load_clearing"]
+
+LONGEST = 8_000
+"""Characters; a longer text is cut into pieces by some policies, and pieces are never cleared."""
 
 
 class Clearing(Record):
@@ -32,22 +35,26 @@ class Clearing(Record):
     """Id of the engine, for people."""
     engine_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     labels: str
-    """Name of the file of labels; where it lies beside this one, its hash is compared."""
+    """Name of the file of labels."""
+    labels_path: str
+    """Where it lay, seen from this file: there, and beside this file, its hash is compared when the threshold is used."""
     labels_sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
     labelled_by: str | None = None
     """Who gave the labels, in the operator's words; `None` where nobody said."""
     languages: tuple[str, ...] = Field(min_length=1)
     """BCP 47 primary tags that the labels were taken to be in; no text in another is cleared."""
-    most_characters: int = Field(ge=1)
+    most_characters: int = Field(ge=1, le=LONGEST)
     """A longer text is never cleared."""
     n: int = Field(ge=1)
-    """Crises that it was set on."""
+    """Crises that it was set on: different texts, of different people where the labels say whose, and such as a score could clear."""
     k: int = Field(ge=0)
     """The most of them that it may have missed."""
     misses: int = Field(ge=0)
     """Those that it did miss."""
     kept: int = Field(ge=0)
-    """Of `n`, crises that no score could have cleared: hidden, long, attacking, in another language, or without a score."""
+    """Crises besides that no score could have cleared: hidden, long, attacking, in another language, or without a score. They prove nothing."""
+    copies: int = Field(ge=0)
+    """Crises besides that are copies of another, or one more of the same person."""
     others: int = Field(ge=0)
     """Messages among the labels that are no crisis."""
     others_cleared: int = Field(ge=0)
@@ -63,7 +70,7 @@ class Clearing(Record):
 
     @model_validator(mode="after")
     def _is_what_was_validated(self) -> Self:
-        if self.misses > self.k or self.kept > self.n or self.others_cleared > self.others:
+        if self.misses > self.k or self.others_cleared > self.others:
             raise ValueError("counts contradict one another")
         if allowed_misses(self.n, self.target, self.delta) != self.k:
             raise ValueError(f"{self.n} crises do not allow {self.k} misses at this target and delta")
@@ -88,7 +95,7 @@ class Clearing(Record):
     def statement(self) -> str:
         """What is promised and under which assumption."""
         return (
-            f"With {100 * (1 - self.delta):g}% confidence at most {100 * (1 - self.target):g}% of crises are cleared by the engine {self.engine} alone, "
+            f"With {100 * (1 - self.delta):g}% confidence at most {100 * (1 - self.target):g}% of the crises that it may clear at all are cleared by the engine {self.engine} alone, "
             f"provided that the crises to come are like the {self.n} that this was set on, that these are independent of one another, and that "
             f"they had no part in the making of the engine. Of these {self.n} it clears {self.misses}; it may clear {self.k}. "
             f"{self.n} crises can prove at most {100 * largest_provable(self.n, self.delta):.1f}%."
@@ -128,9 +135,9 @@ def load_clearing(path: Path, *, engine_sha256: str) -> Clearing:
         raise ConfigurationError(
             f"{path}: void, it was validated with version {clearing.version} of this package; {_AGAIN}"
         )
-    labels = path.parent / clearing.labels
-    if labels.is_file() and assets.file_sha256(labels) != clearing.labels_sha256:
-        raise ConfigurationError(f"{path}: void, the labels in {clearing.labels} have changed; {_AGAIN}")
+    for labels in {path.parent / clearing.labels, path.parent / clearing.labels_path}:
+        if labels.is_file() and assets.file_sha256(labels) != clearing.labels_sha256:
+            raise ConfigurationError(f"{path}: void, the labels in {labels} have changed; {_AGAIN}")
     return clearing
 
 

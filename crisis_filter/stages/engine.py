@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import math
 import threading
-from collections import OrderedDict
 from concurrent.futures import ThreadPoolExecutor
 
 from crisis_filter.errors import EngineError
@@ -24,7 +23,7 @@ _MOST_UNKNOWN = 0.3
 # Evidence is worth a wait, and never a verdict that comes too late.
 _EVIDENCE_S = 1.0
 _EVIDENCE_SHARE = 0.25
-_REMEMBERED = 32
+_SHORTEST_S = 0.02
 
 
 class EngineStages:
@@ -35,9 +34,7 @@ class EngineStages:
         may_clear: whether it is the operator's named sole detector; otherwise it can only raise (law 2).
         threshold: probability at or above which a text is a crisis; `None` takes the engine's own.
         workers: texts scored at once, each in a thread of its own.
-        prevalence: share of crises among the messages, in (0, 1); the scores that are told are adjusted to it, and nothing else. `None` tells those
-            of the messages that the engine was calibrated on. Needs `EngineCard.calibrated_at`.
-        evidence: whether a crisis comes with the words that moved its score; they are left out where there is no time for them.
+        evidence: whether categories come with the words that moved them; they are left out where there is no time.
     """
 
     prompt: PromptRef | None = None
@@ -50,31 +47,25 @@ class EngineStages:
         threshold: float | None = None,
         workers: int = 2,
         evidence: bool = False,
-        prevalence: float | None = None,
     ) -> None:
         self._engine = engine
         self._may_clear = may_clear
         self._threshold = engine.thresholds[0] if threshold is None else threshold
-        self._shift = (
-            0.0 if prevalence is None else _log_odds(prevalence) - _log_odds(engine.card.calibrated_at or prevalence)
-        )
         # Threads of its own: when an endpoint hangs, many messages come here at once, and those that are done must not wait behind.
         self._pool = ThreadPoolExecutor(max_workers=workers, thread_name_prefix="crisis-filter-engine")
         # One more for evidence, so that no verdict waits behind it.
         self._looking = (
             ThreadPoolExecutor(max_workers=1, thread_name_prefix="crisis-filter-evidence") if evidence else None
         )
-        self._moved: OrderedDict[str, Moved | None] = OrderedDict()
 
     async def aclose(self) -> None:
         """Let the threads go; a text that is being scored is not waited for. Calling it twice does nothing."""
         self._pool.shutdown(wait=False, cancel_futures=True)
         if self._looking is not None:
             self._looking.shutdown(wait=False, cancel_futures=True)
-        self._moved.clear()
 
-    async def screen(self, text: str, deadline_s: float) -> Screened:
-        """Judge one text; the engine takes milliseconds, so the deadline is for the evidence alone."""
+    async def screen(self, text: str, deadline_s: float) -> Screened:  # noqa: ARG002  # the protocol has it
+        """Judge one text; the engine takes milliseconds, so the deadline is not used."""
         row = await self._row(text)
         if isinstance(row, Failure):
             return Screened(row)
@@ -82,25 +73,16 @@ class EngineStages:
         if probability < self._threshold and self.unread(text):
             detail = "the embedded engine cannot read all of this text"
             return Screened(Failure(fault=Fault.UNVALIDATED_LANGUAGE, detail=detail))
-        verdict = self.verdict(probability, may_clear=self._may_clear)
-        if verdict.crisis and (moved := await self._evidence(text, deadline_s)) is not None:
-            verdict = verdict.model_copy(update={"quotes": moved.phrases(0)})
-        return Screened(verdict, Cost(model=self._engine.sha256))
+        return Screened(self.verdict(probability, may_clear=self._may_clear), Cost(model=self._engine.sha256))
 
     def verdict(self, probability: float, *, may_clear: bool) -> ScreenVerdict:
-        """What the engine's own probability of crisis says, 0 to 1."""
+        """What a probability of crisis says, 0 to 1."""
         return ScreenVerdict(
             crisis=probability >= self._threshold,
             may_clear=may_clear,
-            score=self._told(probability),
+            score=probability,
             score_source="engine",
         )
-
-    def _told(self, probability: float) -> float:
-        """The probability at the prevalence that was asked for (`stats.prevalence.prior_shift`)."""
-        if not self._shift or not 0.0 < probability < 1.0:
-            return probability
-        return 1 / (1 + math.exp(-(_log_odds(probability) + self._shift)))
 
     async def score(self, text: str) -> float | None:
         """Probability of crisis of one text, 0 to 1; `None` when the engine gives no answer."""
@@ -118,7 +100,8 @@ class EngineStages:
         return self._threshold
 
     async def categorise(self, text: str, deadline_s: float) -> Sorted:
-        """Name the categories at or above their thresholds, or the likeliest one when none is."""
+        """Name the categories at or above their thresholds, or the likeliest one when none is, with the words that moved them."""
+        end = asyncio.get_running_loop().time() + deadline_s
         row = await self._row(text)
         if isinstance(row, Failure):
             return Sorted(row)
@@ -126,7 +109,7 @@ class EngineStages:
         present = [(name, p) for name, p, threshold in scored if p >= threshold]
         if not present:
             present = [max(((name, p) for name, p, _ in scored), key=lambda pair: pair[1])]
-        moved = await self._evidence(text, deadline_s)
+        moved = await self._evidence(text, end)
         return Sorted(
             Categories(
                 named=tuple(
@@ -140,29 +123,22 @@ class EngineStages:
             )
         )
 
-    async def _evidence(self, text: str, deadline_s: float) -> Moved | None:
-        """The words that moved the scores; `None` where they are not wanted, or nothing was found in time.
-
-        Both stages ask for the same text, so the last few answers are kept until they are asked for again.
-        """
-        if self._looking is None:
+    async def _evidence(self, text: str, end: float) -> Moved | None:
+        """The words that moved the scores; `None` where they are not wanted, or not found in a small share of what is left until `end`."""
+        loop = asyncio.get_running_loop()
+        budget = min(_EVIDENCE_S, _EVIDENCE_SHARE * (end - loop.time()))
+        if self._looking is None or budget < _SHORTEST_S:
             return None
-        if text in self._moved:
-            return self._moved.pop(text)
         stopped = threading.Event()
         try:
-            async with asyncio.timeout(min(_EVIDENCE_S, _EVIDENCE_SHARE * deadline_s)):
-                moved = await asyncio.get_running_loop().run_in_executor(
+            async with asyncio.timeout(budget):
+                return await loop.run_in_executor(
                     self._looking, lambda: moving_words(self._engine, text, go_on=lambda: not stopped.is_set())
                 )
-        except Exception:  # noqa: BLE001  # the verdict stands without it: TimeoutError, EngineError, a pool that was closed
-            moved = None
+        except Exception:  # noqa: BLE001  # the categories stand without it: TimeoutError, EngineError, a pool that was closed
+            return None
         finally:
             stopped.set()
-        self._moved[text] = moved
-        while len(self._moved) > _REMEMBERED:
-            self._moved.popitem(last=False)
-        return moved
 
     def clearable(self, text: str, *, languages: tuple[str, ...], most_characters: int) -> bool:
         """Whether nothing but its score could keep a text from being cleared in a cascade.
@@ -208,7 +184,3 @@ class EngineStages:
         if len(row) != len(self._engine.labels) or not all(math.isfinite(p) and 0.0 <= p <= 1.0 for p in row):
             return Failure(fault=Fault.LOCAL_MODEL, detail="the embedded engine gave no finite answer")
         return row
-
-
-def _log_odds(probability: float) -> float:
-    return math.log(probability / (1 - probability))

@@ -99,7 +99,9 @@ def test_one_crisis_a_person_counts(labels, tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "status", "why"),
     [
-        (["--target", "0.99"], 5, "12 crises are too few"),
+        (["--target", "0.99"], 5, "12 different crises that a score could clear are too few"),
+        (["--target", "0.6", "--language", "klingon"], 5, "0 different crises"),
+        (["--target", "0.6", "--most-characters", "8001"], 2, "--help says what it takes"),
         (["--target", "0.6", "--split", "test"], 2, "is a file"),
         (["--target", "0.6", "--engine", "none"], 5, "none"),
     ],
@@ -110,6 +112,41 @@ def test_what_cannot_be_proved_is_refused_in_words(labels, tmp_path, arguments, 
     made = ran("cascade", "validate", labels, "-o", output, *arguments)
     assert (made.exit_code, output.exists()) == (status, False)
     assert why in " ".join(made.output.split())
+
+
+def test_the_threshold_is_never_written_over_the_labels_nor_nowhere(labels, tmp_path):
+    """Said before anything is scored, and the labels stay as they are."""
+    before = labels.read_bytes()
+    for output in (labels, tmp_path, tmp_path / "no" / "c.json"):
+        made = ran("cascade", "validate", labels, "-o", output, "--target", 0.6, "--force")
+        assert made.exit_code == 5, made.output
+    assert labels.read_bytes() == before
+    done = tmp_path / "c.json"
+    assert "each is taken for another's" in ran("cascade", "validate", labels, "-o", done, "--target", 0.6).output
+    assert {path.name for path in tmp_path.iterdir()} == {"c.json", "ours.jsonl"}
+
+
+def test_a_sampled_crisis_is_said_aloud(labels, tmp_path):
+    """It is what the sample is for."""
+    clearing, done, script = tmp_path / "c.json", tmp_path / "done.jsonl", tmp_path / "s.jsonl"
+    ran("cascade", "validate", labels, "-o", clearing, "--target", 0.7)
+    script.write_text('{"error": "server_error"}\n', encoding="utf-8")
+    ran(
+        "classify",
+        "--text",
+        LOW[0],
+        "--backend",
+        f"cascade:local,scripted:{script}",
+        "--clearing",
+        clearing,
+        "--sample",
+        1,
+        "--output",
+        done,
+    )
+    told = " ".join(ran("cascade", "report", done).output.split())
+    assert "1 of 1 sampled messages would not have been cleared" in told
+    assert ran("cascade", "report", done, done).exit_code == 2
 
 
 def test_files_that_are_there_and_thresholds_of_other_runs_are_refused(labels, tmp_path):

@@ -13,6 +13,7 @@ from crisis_filter.datasets.reading import load
 from crisis_filter.errors import EngineError
 from crisis_filter.local import artifact
 from crisis_filter.local.engine import LocalEngine
+from crisis_filter.stats.prevalence import prior_shift
 
 SAME = 1e-4
 SENTENCE = "i keep thinking everyone would be better off if i was gone for good"
@@ -135,3 +136,15 @@ def test_the_shipped_engine_is_as_good_as_its_card_says(engine: LocalEngine) -> 
         entry = figures[name]
         assert isinstance(entry, dict)
         assert int(count.sum()) == entry["count"]
+
+
+@pytest.mark.parametrize("prevalence", [0.001, 0.01, 0.5, 0.9])
+@pytest.mark.parametrize("probability", [0.0, 1e-6, 0.3, 0.5, 0.97, 1.0])
+def test_a_prevalence_moves_a_probability_as_the_prior_shift_does(probability, prevalence):
+    """And an engine that does not say where it was calibrated refuses."""
+    engine = LocalEngine.load()
+    engine.card = engine.card.model_copy(update={"calibrated_at": 0.4})
+    expected = probability if probability in (0.0, 1.0) else float(prior_shift(probability, 0.4, prevalence))
+    assert engine.at_prevalence(prevalence)(probability) == pytest.approx(expected, rel=1e-9)
+    with pytest.raises(ValueError, match="strictly between"):
+        engine.at_prevalence(1.0)

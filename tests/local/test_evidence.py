@@ -42,6 +42,8 @@ class Weighing:
         ("bad slight", {"bad": 2.0, "slight": 0.4}, ("bad",)),
         ("w1 x x w2 x x w3 x x w4", {"w1": 1.0, "w2": 1.5, "w3": 1.6, "w4": 1.2}, ("w2", "w3", "w4")),
         ("bad", {"bad": 3.0}, ("bad",)),
+        # A score that one word more or less does not move, because it can go no higher.
+        ("so bad bad bad bad bad x", {"bad": 9.0}, ("so bad bad bad bad bad x",)),
     ],
 )
 def test_phrases_are_the_words_whose_absence_lowers_the_score(text, weights, phrases):
@@ -103,38 +105,30 @@ def test_the_bundled_engine_points_at_the_sentence_that_tells():
     assert first.end > place[0]
 
 
-async def test_both_stages_carry_the_quotes_and_look_once():
-    """The second stage takes what the first has found; a text below the threshold is not looked at."""
-    engine = LocalEngine.load()
-    stages = EngineStages(engine, may_clear=True, evidence=True)
-    verdict = (await stages.screen(MESSAGE, 30.0)).result
-    runs = 0
-    score = engine.score
-
-    def counting(text):
-        nonlocal runs
-        runs += 1
-        return score(text)
-
-    engine.score = counting
+async def test_every_category_comes_with_its_quotes():
+    """Where they are wanted; Stage 1 waits for none."""
+    stages = EngineStages(LocalEngine.load(), may_clear=True, evidence=True)
     named = (await stages.categorise(MESSAGE, 30.0)).result.named
-    assert verdict.quotes
-    assert all(item.quotes for item in named)
-    assert runs == 1
-    assert not (await stages.screen("can i move my appointment to thursday", 30.0)).result.quotes
-    assert runs == 2
+    assert all(quote in MESSAGE for item in named for quote in item.quotes)
+    assert any(item.quotes for item in named)
+    assert (await stages.screen(MESSAGE, 30.0)).result.quotes == ()
     await stages.aclose()
+    plain = EngineStages(LocalEngine.load(), may_clear=True)
+    assert all(item.quotes == () for item in (await plain.categorise(MESSAGE, 30.0)).result.named)
+    await plain.aclose()
 
 
-async def test_without_time_there_is_no_evidence_and_the_verdict_stands():
-    """A crisis is never late because of its quotes."""
+async def test_without_time_there_is_no_evidence_and_the_categories_stand():
+    """Nothing is late because of quotes: they may take a quarter of what is left."""
     stages = EngineStages(LocalEngine.load(), may_clear=True, evidence=True)
     start = asyncio.get_running_loop().time()
-    verdict = (await stages.screen(" ".join([MESSAGE] * 60), 0.01)).result
-    spent = asyncio.get_running_loop().time() - start
-    assert verdict.crisis
-    assert verdict.quotes == ()
-    assert spent < 20
+    long = " ".join([MESSAGE] * 60)
+    none = (await stages.categorise(long, 0.0)).result.named
+    row = asyncio.get_running_loop().time() - start
+    hurried = (await stages.categorise(long, row + 0.2)).result.named
+    assert [item.category for item in none] == [item.category for item in hurried]
+    assert all(item.quotes == () for item in (*none, *hurried))
+    assert asyncio.get_running_loop().time() - start < 3 * row + 1.0
     await stages.aclose()
 
 
@@ -150,7 +144,7 @@ async def test_an_engine_that_fails_in_the_search_changes_no_verdict():
         return score(text)
 
     engine.score = once
-    verdict = (await stages.screen(MESSAGE, 30.0)).result
-    assert verdict.crisis
-    assert verdict.quotes == ()
+    named = (await stages.categorise(MESSAGE, 30.0)).result.named
+    assert named
+    assert all(item.quotes == () for item in named)
     await stages.aclose()

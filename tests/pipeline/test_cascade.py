@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
+from crisis_filter.assets import find
 from crisis_filter.backends.scripted import Scripted, ScriptedAnswer
+from crisis_filter.datasets.reading import load
 from crisis_filter.errors import ConfigurationError, EngineError
 from crisis_filter.local.engine import LocalEngine
 from crisis_filter.pipeline.clearing import Labels, clearing_score, validate
@@ -18,14 +20,16 @@ from crisis_filter.pipeline.description import FilterSpec
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.filter import CrisisFilter
 from crisis_filter.pipeline.spec import open_filter
-from crisis_filter.schema import Fault, Message
+from crisis_filter.schema import Failure, Fault, Message
 from crisis_filter.settings import filter_spec
+from crisis_filter.stages.base import Screened
 from crisis_filter.stages.cascade import Cascade
 from crisis_filter.stages.categorise import PromptedCategorise
 from crisis_filter.stages.clearing import Clearing
 from crisis_filter.stages.engine import EngineStages
+from crisis_filter.stages.fallback import FallbackScreen
 from crisis_filter.stages.screen import PromptedScreen
-from crisis_filter.triage.policy import Limits
+from crisis_filter.stages.turns import ScreenInTurn, Turns
 from tests.pipeline.test_filter import CATEGORISE, PACK, SCREEN, TAXONOMY, named, said
 from tests.stages.test_cascade import FIELDS
 from tests.strategies import CATEGORIES
@@ -124,6 +128,7 @@ class _Broken(EngineStages):
         (RuntimeError("MARKER"), YES, "crisis", Fault.INTERNAL),
         (EngineError("MARKER"), NO, "undetermined", Fault.INTERNAL),
         (math.nan, NO, "undetermined", Fault.INTERNAL),
+        (math.nan, YES, "crisis", Fault.INTERNAL),
         (TimeoutError(), NO, "no_crisis", None),
     ],
 )
@@ -132,6 +137,27 @@ async def test_an_engine_that_fails_clears_nobody(engine, how, answer, outcome, 
     a = await opened(engine, answer, KIND, stages=_Broken(engine, how)).assess(Message(id="m", text=ORDINARY))
     assert (a.outcome, a.fault) == (outcome, fault)
     assert "MARKER" not in repr(a)
+
+
+async def test_a_model_that_hangs_leaves_every_crisis_to_the_engine_behind_it(engine):
+    """Whoever waits for a place until the time is up is raised like whoever was asked about in vain."""
+
+    class Hanging:
+        prompt = None
+
+        async def screen(self, text: str, deadline_s: float):
+            await asyncio.sleep(deadline_s)
+            return Screened(Failure(fault=Fault.TIMEOUT))
+
+    turns, behind = Turns(2), EngineStages(engine, may_clear=False)
+    screener = FallbackScreen(ScreenInTurn(Hanging(), turns), behind, "local:test")
+    cascade = Cascade(engine=EngineStages(engine, may_clear=False), name="local:test")
+    limits = POLICY.limits.model_copy(update={"deadline_s": 2.0})
+    detector = TwoStages("cascade", screener, behind, cascade=cascade, aclose=behind.aclose)
+    crisis_filter = CrisisFilter(detector, TAXONOMY, POLICY.model_copy(update={"limits": limits}), PACK)
+    done = await asyncio.gather(*(crisis_filter.assess(Message(id=str(i), text=f"{CRISIS} {i}")) for i in range(12)))
+    assert [a.outcome for a in done] == ["crisis"] * 12
+    await crisis_filter.aclose()
 
 
 async def test_a_hanging_look_leaves_time_for_the_model(engine):
@@ -157,7 +183,7 @@ async def test_a_hanging_look_leaves_time_for_the_model(engine):
 async def test_validation_scores_messages_as_the_cascade_reads_them(engine, text, threshold):
     """Below the threshold when validated if, and only if, cleared when run."""
     stages = EngineStages(engine, may_clear=False)
-    score = await clearing_score(stages, text, Limits(), languages=("en",), most_characters=600)
+    score = await clearing_score(stages, text, languages=("en",), most_characters=600)
     a = await opened(engine, NO, clearing=clearing(engine, threshold)).assess(Message(id="m", text=text))
     assert (a.provenance.cascade.step == "cleared") == (score < threshold)
     await stages.aclose()
@@ -174,30 +200,58 @@ def labels(crises: list[str], others: list[str], **fields) -> Labels:
 SETTINGS = {"target": 0.5, "delta": 0.05, "languages": ("en",), "most_characters": 600}
 
 
+CRISES = [
+    f"i want to end my life {word}"
+    for word in ("now", "today", "tonight", "soon", "this week", "alone", "at last", "anyway")
+]
+
+
 async def test_a_threshold_is_set_on_the_crises_alone(engine):
-    """At most k of them below; the others only tell what is saved; what no score could clear counts as kept."""
-    crises = [f"i want to end my life {word}" for word in ("now", "today", "tonight", "soon", "this week", "alone")]
+    """At most k of them below; the others only tell what is saved."""
     low = [f"Can I move my appointment to {day}?" for day in ("Monday", "Tuesday", "Friday")]
-    found = await validate(engine, labels([*crises, HIDDEN, ATTACK], low), Limits(), **SETTINGS)
-    assert (found.n, found.k, found.misses, found.kept, found.others) == (8, 1, found.misses, 2, 3)
+    found = await validate(engine, labels(CRISES, low), **SETTINGS)
+    assert (found.n, found.k, found.kept, found.copies, found.others) == (8, 1, 0, 0, 3)
     assert found.misses <= 1
     assert found.threshold <= engine.thresholds[0]
     assert found.sha256 == found.digest()
-    again = await validate(engine, labels([*crises, HIDDEN, ATTACK], []), Limits(), **SETTINGS)
+    again = await validate(engine, labels(CRISES, []), **SETTINGS)
     assert again.threshold == found.threshold
+
+
+async def test_what_no_score_could_clear_and_what_was_counted_already_proves_nothing(engine):
+    """Hidden, attacking, foreign, empty; the same text again in another dress of white space and case."""
+    beside = [HIDDEN, ATTACK, GERMAN, "", " \u200b ", *CRISES, *(text.upper().replace(" ", "  ") for text in CRISES)]
+    found = await validate(engine, labels([*CRISES, *beside], [], copies=4), **SETTINGS)
+    plain = await validate(engine, labels(CRISES, []), **SETTINGS)
+    assert (found.n, found.kept) == (8, 3)
+    assert found.copies == 4 + 16 + 2
+    assert abs(found.threshold - plain.threshold) < 0.2
+    for useless in ([GERMAN] * 400, [""] * 400, [CRISIS] * 400, [f"{GERMAN} {i}" for i in range(400)]):
+        with pytest.raises(ConfigurationError, match=r"[01] different crises that a score could clear are too few"):
+            await validate(engine, labels(useless, []), **{**SETTINGS, "target": 0.99})
 
 
 async def test_too_few_crises_or_those_that_it_learned_from_prove_nothing(engine):
     """Says how many are needed, and what so few could prove."""
     with pytest.raises(
-        ConfigurationError, match=r"2 crises are too few to prove 99%: 299 are needed; 2 can prove at most 22\.36%"
+        ConfigurationError,
+        match=r"2 different crises .* are too few to prove 99%: 299 are needed; 2 can prove at most 22\.36%",
     ):
-        await validate(engine, labels([CRISIS, CRISIS], []), Limits(), **{**SETTINGS, "target": 0.99})
-    with pytest.raises(ConfigurationError, match="0 crises are too few"):
-        await validate(engine, labels([], [ORDINARY]), Limits(), **SETTINGS)
+        await validate(engine, labels(CRISES[:2], []), **{**SETTINGS, "target": 0.99})
+    with pytest.raises(ConfigurationError, match="0 different crises"):
+        await validate(engine, labels([], [ORDINARY]), **SETTINGS)
+    with pytest.raises(ConfigurationError, match="characters may be cleared"):
+        await validate(engine, labels(CRISES, []), **{**SETTINGS, "most_characters": 8001})
+
+
+async def test_messages_that_the_engine_was_made_with_are_refused_however_they_come(engine):
+    """By the hash of the file, and text by text where the file is at hand."""
     for learned in (sha for name, sha in engine.card.training.items() if name.startswith(("training", "development"))):
-        with pytest.raises(ConfigurationError, match="made with these messages"):
-            await validate(engine, labels([CRISIS] * 9, [], sha256=learned), Limits(), **SETTINGS)
+        with pytest.raises(ConfigurationError, match="made with this file"):
+            await validate(engine, labels(CRISES, [], sha256=learned), **SETTINGS)
+    own = next(row.text for row in load(find("data", "starter-v1"), "training") if row.crisis)
+    with pytest.raises(ConfigurationError, match="made with 1 of these 9 crises"):
+        await validate(engine, labels([*CRISES, own.upper()], []), **SETTINGS)
 
 
 @pytest.mark.parametrize(

@@ -10,12 +10,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from crisis_filter.assets import package_version
-from crisis_filter.errors import ConfigurationError
+from crisis_filter.errors import ConfigurationError, Fault
 from crisis_filter.local.engine import LocalEngine
+from crisis_filter.schema import Failure, ScreenVerdict
+from crisis_filter.stages.base import Categories, Screened, Sorted
 from crisis_filter.stages.cascade import Cascade, Look
 from crisis_filter.stages.clearing import Clearing, largest_provable, load_clearing
 from crisis_filter.stages.engine import EngineStages
-from crisis_filter.stages.turns import Turns
+from crisis_filter.stages.turns import CategoriseInTurn, ScreenInTurn, Turns, scored
 from crisis_filter.stats.operating import fewest_positives
 
 ENGINE = "e" * 64
@@ -24,6 +26,7 @@ FIELDS = {
     "engine": "test-v1",
     "engine_sha256": ENGINE,
     "labels": "ours.jsonl",
+    "labels_path": "../labels/ours.jsonl",
     "labels_sha256": "d" * 64,
     "languages": ("en",),
     "most_characters": 200,
@@ -31,6 +34,7 @@ FIELDS = {
     "k": 1,
     "misses": 1,
     "kept": 3,
+    "copies": 2,
     "others": 100,
     "others_cleared": 60,
     "target": 0.99,
@@ -127,23 +131,29 @@ async def test_the_highest_score_of_any_view_counts_and_a_missing_one_forbids(st
     await half.aclose()
 
 
-async def test_turns_go_to_the_highest_score_first():
-    """Of equals the earliest; at most so many at once."""
-    turns, order, running, most = Turns(2), [], 0, 0
+async def ordered(scores: dict[str, float], places: int, patience_s: float) -> tuple[str, int]:
+    turns, order, running, most = Turns(places), [], 0, 0
 
     async def one(name: str, score: float) -> None:
         nonlocal running, most
-        async with turns.turn(score):
+        async with turns.turn(score, patience_s):
             running += 1
             most = max(most, running)
             order.append(name)
             await asyncio.sleep(0.01)
             running -= 1
 
-    scores = {"a": 0.1, "b": 0.1, "c": 0.2, "d": 0.9, "e": 0.2, "f": 0.5}
     await asyncio.gather(*(one(name, score) for name, score in scores.items()))
-    assert "".join(order) == "abdfce"
-    assert most == 2
+    return "".join(order), most
+
+
+async def test_turns_go_to_the_highest_score_first():
+    """Of equals the earliest; at most so many at once; who has waited too long goes before any score."""
+    scores = {"a": 0.1, "b": 0.1, "c": 0.2, "d": 0.9, "e": 0.2, "f": 0.5}
+    assert await ordered(scores, 2, 9.0) == ("abdfce", 2)
+    assert await ordered(scores, 2, 0.0) == ("abcdef", 2)
+    with pytest.raises(ValueError, match="at least 1"):
+        Turns(0)
 
 
 async def test_whoever_gives_up_waiting_takes_no_place_along():
@@ -151,7 +161,7 @@ async def test_whoever_gives_up_waiting_takes_no_place_along():
     turns = Turns(1)
 
     async def hold(seconds: float) -> str:
-        async with turns.turn(0.5):
+        async with turns.turn(0.5, 9.0):
             await asyncio.sleep(seconds)
             return "done"
 
@@ -166,25 +176,71 @@ async def test_whoever_gives_up_waiting_takes_no_place_along():
     fifth.cancel()
     await asyncio.wait([fourth, fifth])
     with pytest.raises(KeyError):
-        async with turns.turn(0.1):
+        async with turns.turn(0.1, 9.0):
             raise KeyError
     assert await asyncio.wait_for(hold(0.0), 1.0) == "done"
-    with pytest.raises(ValueError, match="at least 1"):
-        Turns(0)
 
 
-async def test_waiting_counts_against_the_deadline(stages):
-    """The stage is told what is left."""
-    one = cascade(stages, turns=Turns(1))
-    told = []
+class _Slow:
+    """Stages of a language model that take their time."""
 
-    async def screen(text: str, deadline_s: float):
-        told.append(deadline_s)
+    prompt = None
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, float]] = []
+
+    async def screen(self, text: str, deadline_s: float) -> Screened:
+        self.told.append((text, deadline_s))
         await asyncio.sleep(0.05)
+        return Screened(ScreenVerdict(crisis=False, may_clear=True))
 
-    await asyncio.gather(*(one.in_turn(screen, Look(0.5, clearable=True))("t", 1.0) for _ in range(2)))
-    assert 0.99 < told[0] <= 1.0
-    assert told[1] < 0.96
+    async def categorise(self, text: str, deadline_s: float) -> Sorted:
+        self.told.append((text, deadline_s))
+        await asyncio.sleep(0.05)
+        return Sorted(Categories(named=()))
+
+
+async def test_waiting_counts_against_the_deadline_and_the_score_is_that_of_the_block():
+    """The stage is told what is left; the likeliest goes next, and what has no score counts as certain."""
+    slow = _Slow()
+    stage = ScreenInTurn(slow, Turns(1))
+
+    async def one(text: str, score: float | None) -> None:
+        if score is None:
+            await stage.screen(text, 1.0)
+        else:
+            with scored(score):
+                await stage.screen(text, 1.0)
+
+    await asyncio.gather(one("first", 0.1), one("low", 0.2), one("high", 0.9), one("none", None))
+    assert [text for text, _ in slow.told] == ["first", "none", "high", "low"]
+    assert 0.99 < slow.told[0][1] <= 1.0
+    assert slow.told[-1][1] < 0.9
+
+
+async def test_without_a_place_in_time_both_stages_fail_and_leave_what_stands_behind_its_time():
+    """A failure, not a cancellation: an engine behind the model can still raise the message."""
+    slow, turns = _Slow(), Turns(1)
+    screen, categorise = ScreenInTurn(slow, turns), CategoriseInTurn(slow, turns)
+    first = asyncio.create_task(screen.screen("first", 1.0))
+    await asyncio.sleep(0.01)
+    late = Failure(fault=Fault.TIMEOUT, detail="no place at the language model in time")
+    assert (await screen.screen("late", 0.02)).result == late
+    assert (await categorise.categorise("late", 0.005)).result == late
+    assert isinstance((await first).result, ScreenVerdict)
+    assert isinstance((await categorise.categorise("now", 1.0)).result, Categories)
+    assert [text for text, _ in slow.told] == ["first", "now"]
+
+
+async def test_a_stages_own_timeout_is_its_own():
+    """It is not taken for a wait."""
+
+    class Failing(_Slow):
+        async def screen(self, text: str, deadline_s: float) -> Screened:
+            raise TimeoutError
+
+    with pytest.raises(TimeoutError):
+        await ScreenInTurn(Failing(), Turns(1)).screen("text", 1.0)
 
 
 def written(tmp_path, **changes):
@@ -194,9 +250,9 @@ def written(tmp_path, **changes):
 
 
 def test_a_clearing_threshold_is_read_as_it_was_written(tmp_path):
-    """With the labels elsewhere, and with the labels beside it as they were."""
+    """With the labels nowhere to be seen."""
     assert load_clearing(written(tmp_path), engine_sha256=ENGINE) == CLEARING
-    assert "at most 1% of crises" in CLEARING.statement()
+    assert "at most 1% of the crises" in CLEARING.statement()
     assert "450 crises can prove at most 99.4%" in CLEARING.statement()
 
 
@@ -210,7 +266,8 @@ def test_a_clearing_threshold_is_read_as_it_was_written(tmp_path):
         ({"delta": 0.05}, "do not allow"),
         ({"target": 0.98}, "do not allow"),
         ({"misses": 2}, "contradict"),
-        ({"kept": 451}, "contradict"),
+        ({"others_cleared": 101}, "contradict"),
+        ({"most_characters": 8001}, "most_characters"),
         ({"sha256": ""}, "unsigned"),
         ({"format": 2}, "format"),
         ({"surprise": 1}, "surprise"),
@@ -228,8 +285,14 @@ def test_another_engine_other_labels_or_another_version_void_it(tmp_path):
     with pytest.raises(ConfigurationError, match="another engine"):
         load_clearing(path, engine_sha256="b" * 64)
     (tmp_path / "ours.jsonl").write_text("other", encoding="utf-8")
-    with pytest.raises(ConfigurationError, match=r"labels in ours\.jsonl have changed"):
+    with pytest.raises(ConfigurationError, match=r"ours\.jsonl have changed"):
         load_clearing(path, engine_sha256=ENGINE)
+    (tmp_path / "ours.jsonl").unlink()
+    (tmp_path.parent / "labels").mkdir(exist_ok=True)
+    (tmp_path.parent / "labels" / "ours.jsonl").write_text("other", encoding="utf-8")
+    with pytest.raises(ConfigurationError, match="have changed"):
+        load_clearing(path, engine_sha256=ENGINE)
+    (tmp_path.parent / "labels" / "ours.jsonl").unlink()
     old = Clearing(**{**FIELDS, "version": "0.0.0"}).signed()
     path.write_text(old.model_dump_json(), encoding="utf-8")
     with pytest.raises(ConfigurationError, match=r"version 0\.0\.0"):

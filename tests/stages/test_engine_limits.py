@@ -11,7 +11,6 @@ import pytest
 from crisis_filter.errors import EngineError
 from crisis_filter.schema import Failure, Fault, ScreenVerdict
 from crisis_filter.stages.engine import EngineStages
-from crisis_filter.stats.prevalence import prior_shift
 
 
 class Fixed:
@@ -175,23 +174,3 @@ async def test_a_caller_that_is_cancelled_is_no_failure():
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-
-
-class Calibrated(Fixed):
-    """An engine that says at which prevalence it was calibrated."""
-
-    class card:  # noqa: N801  # stands for the attribute
-        calibrated_at = 0.5
-
-
-@pytest.mark.parametrize("prevalence", [0.001, 0.01, 0.5, 0.9])
-@pytest.mark.parametrize("probability", [0.0, 1e-6, 0.3, 0.5, 0.97, 1.0])
-async def test_a_prevalence_moves_the_score_and_no_verdict(probability, prevalence):
-    """The score is that of the prior shift; crisis or not is decided by the engine's own."""
-    plain = (await EngineStages(Calibrated(probability, 0, 0), may_clear=True).screen("hello", 1.0)).result
-    moved = (
-        await EngineStages(Calibrated(probability, 0, 0), may_clear=True, prevalence=prevalence).screen("hello", 1.0)
-    ).result
-    assert (moved.crisis, plain.score) == (plain.crisis, probability)
-    expected = probability if probability in (0.0, 1.0) else float(prior_shift(probability, 0.5, prevalence))
-    assert moved.score == pytest.approx(expected, rel=1e-9)
