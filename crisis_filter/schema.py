@@ -219,7 +219,7 @@ class Provenance(Record):
     """How an assessment came about: enough to make it again and to answer for it."""
 
     detector: str
-    """`local:starter-v1`, `openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`."""
+    """`local:standard-v1`, `openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`."""
     model: str | None = None
     """The model the server said it used, or the SHA-256 of the embedded engine."""
     prompts: tuple[PromptRef, ...] = ()
@@ -292,8 +292,6 @@ class Assessment(Record):
     outcome: Outcome
     score: float | None = Field(default=None, ge=0.0, le=1.0)
     score_source: ScoreSource | None = None
-    score_at_prevalence: float | None = Field(default=None, ge=0.0, le=1.0)
-    """The engine's `score` adjusted to the share of crises that the user named; for people to read. Rules, thresholds and order go by `score`."""
     findings: tuple[Finding, ...] = ()
     """Never empty for a crisis: at least `unspecified`. Always empty otherwise."""
     fault: Fault | None = None
@@ -302,6 +300,8 @@ class Assessment(Record):
     degraded: bool = False
     """Whether the service was not whole: a link of the chain stood in for another, or no link could answer."""
     flags: tuple[Flag, ...] = ()
+    score_at_prevalence: float | None = Field(default=None, ge=0.0, le=1.0)
+    """The engine's `score` adjusted to the share of crises that the user named; for people to read. Rules, thresholds and order go by `score`."""
     screen: Screening = Screening()
     disposition: Disposition | None = None
     """`None` only before triage."""

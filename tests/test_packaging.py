@@ -42,6 +42,8 @@ def test_the_wheel_carries_prompts_categories_policies_and_the_engine(wheel):
         "crisis_filter/_assets/policies/resources-v1.toml",
         "crisis_filter/local/engines/starter-v1/engine.json",
         "crisis_filter/local/engines/starter-v1/model.onnx",
+        "crisis_filter/local/engines/standard-v1/engine.json",
+        "crisis_filter/local/engines/standard-v1/model.onnx",
         "crisis_filter/evaluation/published/vbhsf.json",
         "crisis_filter/evaluation/report/page.css",
         "crisis_filter/evaluation/report/templates/page.html.j2",
@@ -92,4 +94,4 @@ def test_the_installed_wheel_classifies_elsewhere(wheel, tmp_path):
     line = json.loads(done.stdout)
     assert line["outcome"] == "crisis"
     assert line["disposition"]["queue"]
-    assert line["provenance"]["detector"] == "local:starter-v1"
+    assert line["provenance"]["detector"] == "local:standard-v1"

@@ -36,7 +36,10 @@ POLICIES = {
     "default-v2": "7732cac887167c2a561f1ec1df7b919ee6d04ee2a38938f63046dab0468b6ba7",
     "default-v3": "8aa57657b199cbb1341163aa9a48c7b00449addf5238a15b457d3fc1427e752c",
 }
-ENGINE_CARDS = {"starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828"}
+ENGINE_CARDS = {
+    "standard-v1": "bbaec5eee5228beadbe96d46d0cf4d85f4e90249946c0e91a80e29dc94d41101",
+    "starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828",
+}
 
 
 @pytest.mark.parametrize("name", PROMPTS)

@@ -38,6 +38,9 @@ class EngineCard(Record):
     """The rule that chose the thresholds, and on which messages."""
     max_tokens: int = Field(ge=8)
     """Tokens the network reads at once, `[CLS]` and `[SEP]` included."""
+    window: int = Field(default=0, ge=0)
+    """Tokens of a window of a text that does not fit `max_tokens`, `[CLS]` and `[SEP]` included: fewer than `max_tokens`, because one sentence is lost among
+    many that mean nothing. 0 takes `max_tokens`."""
     overlap: int = Field(ge=0)
     """Tokens that neighbouring windows of a long text share."""
     alone: bool = False
@@ -69,8 +72,8 @@ class EngineCard(Record):
             raise ValueError("the files are model.onnx and vocab.txt")
         if self.buckets and not self.alone:
             raise ValueError("n-grams are given for one window at a time")
-        if self.overlap >= self.max_tokens - 2:
-            raise ValueError("windows overlap by less than they hold")
+        if self.window > self.max_tokens or self.overlap >= (self.window or self.max_tokens) - 2:
+            raise ValueError("windows are no longer than the network reads, and overlap by less than they hold")
         return self
 
 
@@ -87,7 +90,7 @@ class Artifact:
     """The tokens; the place of a token is its number."""
 
 
-def bundled(name: str = "starter-v1") -> Path:
+def bundled(name: str = "standard-v1") -> Path:
     """Folder of an engine that comes with the package.
 
     Raises:

@@ -146,12 +146,7 @@ class LocalEngine:
         return tokens.count(self._tokenizer.unknown) / len(tokens) if tokens else 1.0
 
     def _run(self, texts: Sequence[Sequence[int]]) -> Probabilities:
-        size = self.card.max_tokens - 2
-        rows = [
-            (place, cut)
-            for place, tokens in enumerate(texts)
-            for cut in windows(tokens, size=size, overlap=self.card.overlap)
-        ]
+        rows = [(place, cut) for place, tokens in enumerate(texts) for cut in self._cuts(tokens)]
         rows.sort(key=lambda row: len(row[1]))
         best = np.zeros((len(texts), len(self.labels)), np.float32)
         while rows:
@@ -163,6 +158,13 @@ class LocalEngine:
             found = self._batch([cut for _, cut in group])
             np.maximum.at(best, [place for place, _ in group], found)
         return best
+
+    def _cuts(self, tokens: Sequence[int]) -> list[list[int]]:
+        """What is read at once: all of a text that fits, else windows."""
+        card = self.card
+        if len(tokens) <= card.max_tokens - 2:
+            return [list(tokens)]
+        return windows(tokens, size=(card.window or card.max_tokens) - 2, overlap=card.overlap)
 
     def _batch(self, cuts: Sequence[Sequence[int]]) -> Probabilities:
         width = max(len(cut) for cut in cuts) + 2

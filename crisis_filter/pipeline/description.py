@@ -10,7 +10,7 @@ from crisis_filter.backends.spec import BackendSpec, parse_backend
 from crisis_filter.schema import Record
 
 LOCAL = "local"
-DEFAULT_ENGINE = "starter-v1"
+DEFAULT_ENGINE = "standard-v1"
 DEFAULT_POLICY = "default-v3"
 _CASCADE = "cascade:"
 

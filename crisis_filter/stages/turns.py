@@ -64,7 +64,7 @@ class Turns:
             score: the highest goes first, of equals the earliest.
             patience_s: seconds after which who has waited longest goes first of all.
         """
-        if self._free and not self._waiting:
+        if self._free:
             self._free -= 1
         else:
             await self._wait(score, patience_s)
@@ -87,7 +87,8 @@ class Turns:
             raise
 
     def _let_in(self) -> None:
-        """Hand a place that has become free to the next."""
+        """Hand a place that has become free to the next who still waits: one whose wait was cancelled just now may be here yet."""
+        self._waiting = [one for one in self._waiting if not one.place.done()]
         if not self._waiting:
             self._free += 1
             return

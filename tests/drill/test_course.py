@@ -39,7 +39,7 @@ async def test_the_default_chain_passes():
     """Two endpoints and the engine: nothing silent, everything recoverable recovered, every fault named."""
     report, cases = await drilled()
     assert report.passed
-    assert report.detector == "openai:drill > openai:drill > local:starter-v1"
+    assert report.detector == "openai:drill > openai:drill > local:standard-v1"
     assert (report.silent_negatives, report.wrong) == (0, ())
     assert report.control.hits == report.control.n == 16
     assert report.recovered.hits == report.recovered.n > 30

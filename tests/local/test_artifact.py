@@ -13,7 +13,7 @@ from crisis_filter.local.artifact import CARD, MODEL, VOCABULARY, bundled, read
 from crisis_filter.local.engine import LocalEngine
 from crisis_filter.taxonomy.load import load_taxonomy
 
-LIMIT_BYTES = 25_000_000
+LIMIT_BYTES = 50_000_000
 
 
 @pytest.fixture
@@ -74,6 +74,9 @@ def test_a_missing_file_is_refused(folder: Path, name: str) -> None:
         {"thresholds": [0.0] * 9},
         {"files": {"model.onnx": "0" * 64}},
         {"overlap": 126},
+        {"window": 130},
+        {"window": 20, "overlap": 18},
+        {"buckets": 64, "alone": False},
         {"surprise": 1},
     ],
 )

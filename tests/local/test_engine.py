@@ -86,9 +86,10 @@ def test_a_crisis_at_the_end_of_a_long_text_is_read(engine: LocalEngine) -> None
 
 
 def test_a_long_text_takes_the_highest_of_its_windows(engine: LocalEngine) -> None:
-    """Adding text after whole windows never lowers a label below what those windows gave."""
-    size = engine.card.max_tokens - 2
-    first = "one " * size
+    """Adding text after whole windows of a text that does not fit never lowers a label below what those windows gave."""
+    window, step = engine.card.window - 2, engine.card.window - 2 - engine.card.overlap
+    first = "one " * (window + 3 * step)
+    assert window + 3 * step > engine.card.max_tokens - 2
     assert (engine.score(first + FILLER * 20) >= engine.score(first) - SAME).all()
 
 
@@ -125,9 +126,11 @@ def test_one_engine_serves_many_threads(engine: LocalEngine) -> None:
     assert np.abs(at_once - in_turn).max() < SAME
 
 
-def test_the_shipped_engine_is_as_good_as_its_card_says(engine: LocalEngine) -> None:
+@pytest.mark.parametrize(("name", "data"), [("starter-v1", "starter-v1"), ("standard-v1", "simulated-v1")])
+def test_the_shipped_engine_is_as_good_as_its_card_says(name: str, data: str) -> None:
     """On development messages the counts printed on the card come out again."""
-    rows = load(find("data", "starter-v1"), "development")
+    engine = LocalEngine.load(artifact.bundled(name))
+    rows = load(find("data", data), "development")
     flagged = engine.predict([row.text for row in rows])[:, 0] >= engine.thresholds[0]
     crisis = np.array([row.crisis for row in rows])
     figures = engine.card.figures["development"]
@@ -148,3 +151,16 @@ def test_a_prevalence_moves_a_probability_as_the_prior_shift_does(probability, p
     assert engine.at_prevalence(prevalence)(probability) == pytest.approx(expected, rel=1e-9)
     with pytest.raises(ValueError, match="strictly between"):
         engine.at_prevalence(1.0)
+
+
+def test_a_text_that_fits_is_read_whole_and_a_longer_one_in_closer_windows():
+    """Every token is in some window; one sentence among many that mean nothing is found."""
+    engine = LocalEngine.load(artifact.bundled("standard-v1"))
+    size, window = engine.card.max_tokens - 2, engine.card.window - 2
+    assert engine._cuts([1] * size) == [[1] * size]
+    tokens = list(range(size + 1))
+    cuts = engine._cuts(tokens)
+    assert {token for cut in cuts for token in cut} == set(tokens)
+    assert max(map(len, cuts)) == window
+    buried = f"{FILLER * 40} i want to end my life tonight, i wrote the goodbye letters. {FILLER * 40}"
+    assert engine.score(buried)[0] >= engine.thresholds[0]

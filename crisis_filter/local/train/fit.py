@@ -8,7 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
@@ -52,6 +52,12 @@ class Recipe:
     """What is learned besides of crises; these outputs come after the labels' and are cut off when the network is stored."""
     aside_share: float = 0.3
     """Their weight in the loss against the labels'."""
+    closing_rate: float = 5e-5
+    """Highest learning rate of the closing pass, which ends every run of `finish`."""
+    closing_again: int = 3
+    """How often the closing pass reads each of its own examples."""
+    closing_others: int = 4000
+    """Other examples that it reads with them, so that nothing is forgotten."""
     rounding: float = 0.25
     """Share of the steps, the last ones, that compute with rounded numbers as the engine will; 0 never does."""
     max_tokens: int = 128
@@ -154,7 +160,8 @@ def _one_run(
 
 def _key(items: Sequence[Example], recipe: Recipe, seed: int) -> str:
     """Tells runs apart that must not be taken for one another."""
-    told = hashlib.sha256(f"{recipe} {seed} {torch.__version__}".encode())
+    own = {name: value for name, value in asdict(recipe).items() if not name.startswith("closing")}
+    told = hashlib.sha256(f"{own} {seed} {torch.__version__}".encode())
     for item in items:
         told.update(item.text.encode("utf-8", "surrogatepass"))
         told.update(item.targets.tobytes())
@@ -270,6 +277,53 @@ def fit(
     fresh.load_state_dict(average)
     fresh.eval()
     return fresh
+
+
+def finish(
+    model: Classifier,
+    items: Sequence[Example],
+    closing: Sequence[Example],
+    tokenizer: WordPiece,
+    recipe: Recipe,
+    report: Callable[[str], None],
+) -> None:
+    """A short last pass over a few examples among many that were seen before, rounding as the engine will; changes the network in place.
+
+    For what a trained network turns out to lack, without training it anew.
+
+    Args:
+        model: a trained network.
+        items: what it was trained with.
+        closing: what it lacks.
+        tokenizer: gives the token numbers.
+        recipe: as for `fit`; the seed is the first.
+        report: receives one line.
+    """
+    rng = np.random.default_rng(recipe.seeds[0])
+    torch.manual_seed(recipe.seeds[0])
+    chosen = rng.choice(len(items), size=min(recipe.closing_others, len(items)), replace=False)
+    mixed = [*(items[int(i)] for i in chosen), *(item for item in closing for _ in range(recipe.closing_again))]
+    optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.closing_rate, weight_decay=recipe.decay, fused=True)
+    steps = -(-len(mixed) // recipe.batch)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    loss_of = _loss(items[0].targets.shape[0], recipe)
+    model.train()
+    model.round(on=True)
+    total = 0.0
+    noisy = epoch(mixed, rng, strength=recipe.noise / 2, joins=recipe.joins, burials=recipe.burials)
+    for tokens, mask, targets, _ in batches(noisy, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=rng):
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            logits = model(torch.from_numpy(tokens), torch.from_numpy(mask))
+        loss = loss_of(logits.float(), torch.from_numpy(targets))
+        optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+        schedule.step()
+        total += float(loss.detach()) * len(targets)
+    model.round(on=False)
+    model.eval()
+    report(f"closing pass over {len(mixed)} loss {total / len(mixed):.4f}")
 
 
 def logits(
