@@ -65,8 +65,9 @@ imports: $(VENV)/.dev
 deps: $(VENV)/.dev
 	$(BIN)/deptry .
 
-bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine
+bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine, beside other people's offline packages (fetches those)
 	$(BIN)/python -m bench.engine
+	$(BIN)/python -m bench.engines $(if $(EXTERNAL),--external $(EXTERNAL)) --json build/engines.json --plot build/engines.svg
 
 engine: $(VENV)/.dev  ## train an embedded engine from data/, into build/engines
 	$(PIP) install --no-deps --require-hashes -r requirements-train.lock

@@ -19,8 +19,10 @@ import numpy as np
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.reading import load
+from crisis_filter.datasets.records import Split
 from crisis_filter.local.artifact import bundled
 from crisis_filter.local.engine import LocalEngine
+from crisis_filter.local.evidence import moving_words
 from crisis_filter.local.train.measure import count
 from crisis_filter.stats.intervals import wilson
 
@@ -65,12 +67,16 @@ def speed(engine: LocalEngine) -> dict[str, float]:
     """Latencies in milliseconds and the rate of batches of 32, by one thread."""
     short = milliseconds(lambda i: engine.score(f"{MESSAGE} {i}"), RUNS)
     long = milliseconds(lambda i: engine.score(" ".join([MESSAGE] * 10) + f" {i}"), RUNS // 5)
+    evidence = milliseconds(lambda i: moving_words(engine, f"{MESSAGE} {i}"), RUNS // 10)
+    evidence_long = milliseconds(lambda i: moving_words(engine, " ".join([MESSAGE] * 10) + f" {i}"), RUNS // 20)
     batch = milliseconds(lambda i: engine.predict([f"{MESSAGE} {i} {j}" for j in range(32)]), RUNS // 10)
     return {
         "runs": RUNS,
         "words_20_p50_ms": float(np.median(short)),
         "words_20_p99_ms": float(np.quantile(short, 0.99)),
         "words_200_p50_ms": float(np.median(long)),
+        "evidence_20_p50_ms": float(np.median(evidence)),
+        "evidence_200_p50_ms": float(np.median(evidence_long)),
         "batch_32_per_s": 32e3 / float(np.median(batch)),
     }
 
@@ -93,10 +99,11 @@ def accuracy(engine: LocalEngine, texts: list[str], truth: np.ndarray[Any, np.dt
 
 
 def sets(engine: LocalEngine, external: Path | None) -> dict[str, Any]:
-    """Accuracy on development, on test and on the external file."""
-    out = {}
-    for split in ("development", "test"):
-        rows = load(find("data", "starter-v1"), split)
+    """Accuracy on the splits of simulated-v1 and on the external file."""
+    out: dict[str, Any] = {}
+    splits: tuple[Split, ...] = ("development", "validation", "test", "test-hard")
+    for split in splits:
+        rows = load(find("data", "simulated-v1"), split)
         truth = np.array([[r.crisis, *(c in r.categories for c in engine.labels[1:])] for r in rows])
         out[split] = accuracy(engine, [r.text for r in rows], truth)
     if external is not None:
