@@ -181,7 +181,8 @@ def test_what_so_many_replies_are_enough_for(faults: list[Fault | None]) -> None
     if lost:
         assert found["reachable"].advice
     known = {check for check in GRADED if found[check].status != "unknown"}
-    assert known <= (GRADED if replies >= LEAST_REPLIES else set())
+    # Verdicts on the one message that is sent again and again are counted by themselves.
+    assert known <= (GRADED if replies >= LEAST_REPLIES else {"repeatable"})
     assert known >= (GRADED - {"verdicts", "repeatable"} if replies >= LEAST_REPLIES else set())
 
 
