@@ -152,7 +152,16 @@ def classify(
             outlets: list[Callable[[Assessment, str], None]] = [table.add] if table else []
             # The engine is opened before the output file, so that a wrong setting leaves no file behind.
             crisis_filter = opened(
-                backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places
+                backend=backend,
+                base_url=base_url,
+                fallbacks=fallback,
+                policy=policy,
+                taxonomy=taxonomy,
+                deadline_s=timeout,
+                clearing=clearing,
+                sample=sample,
+                prevalence=prevalence,
+                places=places,
             )
             if as_json:
                 outlets.append(_print_line)

@@ -49,7 +49,7 @@ def doctor(
         from crisis_filter.drill.finding import counts
         from crisis_filter.drill.messages import load_messages
 
-        spec = described(backend, base_url, fallback, policy, taxonomy, None)
+        spec = described(backend=backend, base_url=base_url, fallbacks=fallback, policy=policy, taxonomy=taxonomy)
         one = Doctor(spec, load_messages(), timeout_s=timeout)
         for name, _ in one.endpoints:
             say(f"asking {name}: up to {REQUESTS} requests about messages that were made up")

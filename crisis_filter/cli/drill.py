@@ -63,7 +63,9 @@ def drill(
         from crisis_filter.drill.messages import load_messages
         from crisis_filter.drill.plans import HEALTHY_NAME
 
-        spec = described_without_keys(backend, base_url, fallback, policy, taxonomy)
+        spec = described_without_keys(
+            backend=backend, base_url=base_url, fallbacks=fallback, policy=policy, taxonomy=taxonomy
+        )
         if spec.backend.partition(":")[0] in ("scripted", "recorded"):
             raise ConfigurationError("a drill needs a language model or the embedded engine, not prepared answers")
         course = Course(
@@ -91,7 +93,12 @@ def drill(
 
 
 def described_without_keys(
-    backend: str | None, base_url: str | None, fallback: list[str] | None, policy: str | None, taxonomy: str | None
+    *,
+    backend: str | None = None,
+    base_url: str | None = None,
+    fallbacks: list[str] | None = None,
+    policy: str | None = None,
+    taxonomy: str | None = None,
 ) -> FilterSpec:
     """The description that these options and the environment make, with no key asked for: nothing is sent to whom it is for.
 
@@ -100,13 +107,13 @@ def described_without_keys(
     """
     from crisis_filter.settings import NOBODY
 
-    fallback = [_keyless(link) for link in fallback] if fallback else None
+    fallbacks = [_keyless(link) for link in fallbacks] if fallbacks else None
     chain = _chain_of_the_pack(backend, policy)
     if not chain or base_url is not None:
-        return described(backend, base_url, fallback, policy, taxonomy, None)
+        return described(backend=backend, base_url=base_url, fallbacks=fallbacks, policy=policy, taxonomy=taxonomy)
     first, *others = chain
-    named = fallback or [_words(link) for link in others] or [NOBODY]
-    spec = described(first.backend, None, named, policy, taxonomy, None)
+    named = fallbacks or [_words(link) for link in others] or [NOBODY]
+    spec = described(backend=first.backend, fallbacks=named, policy=policy, taxonomy=taxonomy)
     return spec.model_copy(update={"attempt_timeout_s": first.attempt_timeout_s})
 
 

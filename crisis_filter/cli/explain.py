@@ -72,7 +72,16 @@ def explain(
         options = ReadOptions(format_name, text_column, id_column, locale)
         message = _message(source, message_id, options, text_only=as_text)
         crisis_filter = opened(
-            backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places
+            backend=backend,
+            base_url=base_url,
+            fallbacks=fallback,
+            policy=policy,
+            taxonomy=taxonomy,
+            deadline_s=timeout,
+            clearing=clearing,
+            sample=sample,
+            prevalence=prevalence,
+            places=places,
         )
         assessment = asyncio.run(_assess(crisis_filter, message))
         with putting_out():

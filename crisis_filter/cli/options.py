@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypedDict, Unpack
 
 import typer
 
@@ -115,18 +115,22 @@ AsJson = Annotated[
 ]
 
 
-def described(
-    backend: str | None,
-    base_url: str | None,
-    fallback: list[str] | None,
-    policy: str | None,
-    taxonomy: str | None,
-    timeout: float | None,
-    clearing: str | None = None,
-    sample: float | None = None,
-    prevalence: float | None = None,
-    places: int | None = None,
-) -> FilterSpec:
+class Given(TypedDict, total=False):
+    """What options say of a filter, by the names of `FilterSpec`'s fields; what is left out or `None` was not given."""
+
+    backend: str | None
+    base_url: str | None
+    fallbacks: list[str] | None
+    policy: str | None
+    taxonomy: str | None
+    deadline_s: float | None
+    clearing: str | None
+    sample: float | None
+    prevalence: float | None
+    places: int | None
+
+
+def described(**given: Unpack[Given]) -> FilterSpec:
     """The description that these options and the environment make.
 
     Raises:
@@ -135,35 +139,14 @@ def described(
     from crisis_filter.pipeline.description import LOCAL
     from crisis_filter.settings import filter_spec
 
-    spec = filter_spec(
-        backend=backend,
-        base_url=base_url,
-        fallbacks=fallback or None,
-        policy=policy,
-        taxonomy=taxonomy,
-        deadline_s=timeout,
-        clearing=clearing,
-        sample=sample,
-        prevalence=prevalence,
-        places=places,
-    )
-    if base_url is not None and spec.backend == LOCAL:
+    # An option that may be repeated and was not given can come as an empty list, which would mean that nobody else is asked.
+    spec = filter_spec(**{**given, "fallbacks": given.get("fallbacks") or None})
+    if given.get("base_url") is not None and spec.backend == LOCAL:
         raise ConfigurationError("--base-url needs a language model: add --backend openai:MODEL")
     return spec
 
 
-def opened(
-    backend: str | None,
-    base_url: str | None,
-    fallback: list[str] | None,
-    policy: str | None,
-    taxonomy: str | None,
-    timeout: float | None,
-    clearing: str | None = None,
-    sample: float | None = None,
-    prevalence: float | None = None,
-    places: int | None = None,
-) -> CrisisFilter:
+def opened(**given: Unpack[Given]) -> CrisisFilter:
     """The filter that these options and the environment describe.
 
     Raises:
@@ -172,9 +155,7 @@ def opened(
     # The pipeline loads what `--help` and `--version` do without.
     from crisis_filter.pipeline.spec import open_filter
 
-    crisis_filter = open_filter(
-        described(backend, base_url, fallback, policy, taxonomy, timeout, clearing, sample, prevalence, places)
-    )
+    crisis_filter = open_filter(described(**given))
     left_out = crisis_filter.rules_left_out
     if left_out:
         name = crisis_filter.policy.id

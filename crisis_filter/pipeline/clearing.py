@@ -20,6 +20,9 @@ from crisis_filter.text import mended, normalise, views
 
 __all__ = ["Labels", "clearing_score", "validate"]
 
+_TEACHING = ("training", "development")
+"""Beginnings of the names of the files, in an engine's card, that decided how it orders messages."""
+
 
 @dataclass(frozen=True, slots=True)
 class Labels:
@@ -40,9 +43,6 @@ class Labels:
     """Crises that were left out as another of the same person."""
 
 
-_TEACHING = ("training", "development")
-
-
 def _learned_from(engine: LocalEngine) -> set[str]:
     """Hashes of the files that decided how the engine orders messages.
 
@@ -55,8 +55,7 @@ def _learned_from(engine: LocalEngine) -> set[str]:
 async def clearing_score(stages: EngineStages, text: str, *, languages: tuple[str, ...], most_characters: int) -> float:
     """The score that decides whether a cascade clears a text: the engine's, or infinity where no score could.
 
-    Raises:
-        EngineError: never; an engine that gives no answer clears nothing, so that is infinity too.
+    An engine that fails or gives no score clears nothing, so that is infinity too, and no error.
     """
     readings = views(text) if mended(text) == text else ()
     if len(readings) != 1:

@@ -34,6 +34,20 @@ def labels(tmp_path):
     return path
 
 
+@pytest.fixture
+def classified(tmp_path):
+    """Classify one message, which a cascade may clear, where the language model does not answer; gives the file with its assessment."""
+
+    def once(clearing, *arguments):
+        script, done = tmp_path / "s.jsonl", tmp_path / "done.jsonl"
+        script.write_text('{"error": "server_error"}\n', encoding="utf-8")
+        backend = ("--backend", f"cascade:local,scripted:{script}")
+        ran("classify", "--text", LOW[0], *backend, "--clearing", clearing, "--output", done, *arguments)
+        return done
+
+    return once
+
+
 def test_from_labels_to_savings(labels, tmp_path):
     """Validate, classify with it, report: the same threshold all along, and calls saved."""
     clearing, done = tmp_path / "clearing.json", tmp_path / "done.jsonl"
@@ -126,49 +140,24 @@ def test_the_threshold_is_never_written_over_the_labels_nor_nowhere(labels, tmp_
     assert {path.name for path in tmp_path.iterdir()} == {"c.json", "ours.jsonl"}
 
 
-def test_a_sampled_crisis_is_said_aloud(labels, tmp_path):
+def test_a_sampled_crisis_is_said_aloud(labels, classified, tmp_path):
     """It is what the sample is for."""
-    clearing, done, script = tmp_path / "c.json", tmp_path / "done.jsonl", tmp_path / "s.jsonl"
+    clearing = tmp_path / "c.json"
     ran("cascade", "validate", labels, "-o", clearing, "--target", 0.7)
-    script.write_text('{"error": "server_error"}\n', encoding="utf-8")
-    ran(
-        "classify",
-        "--text",
-        LOW[0],
-        "--backend",
-        f"cascade:local,scripted:{script}",
-        "--clearing",
-        clearing,
-        "--sample",
-        1,
-        "--output",
-        done,
-    )
+    done = classified(clearing, "--sample", 1)
     told = " ".join(ran("cascade", "report", done).output.split())
     assert "1 of 1 sampled messages would not have been cleared" in told
     assert ran("cascade", "report", done, done).exit_code == 2
 
 
-def test_files_that_are_there_and_thresholds_of_other_runs_are_refused(labels, tmp_path):
+def test_files_that_are_there_and_thresholds_of_other_runs_are_refused(labels, classified, tmp_path):
     """`--force` replaces one; a report repeats only the promise that was in force."""
-    clearing, other, done = tmp_path / "c.json", tmp_path / "d.json", tmp_path / "done.jsonl"
+    clearing, other = tmp_path / "c.json", tmp_path / "d.json"
     assert ran("cascade", "validate", labels, "-o", clearing, "--target", 0.6).exit_code == 0
     assert ran("cascade", "validate", labels, "-o", clearing, "--target", 0.6).exit_code == 5
     assert ran("cascade", "validate", labels, "-o", clearing, "--target", 0.6, "--force").exit_code == 0
     assert ran("cascade", "validate", labels, "-o", other, "--target", 0.5).exit_code == 0
-    script = tmp_path / "s.jsonl"
-    script.write_text('{"error": "server_error"}\n', encoding="utf-8")
-    ran(
-        "classify",
-        "--text",
-        LOW[0],
-        "--backend",
-        f"cascade:local,scripted:{script}",
-        "--clearing",
-        clearing,
-        "--output",
-        done,
-    )
+    done = classified(clearing)
     assert ran("cascade", "report", done, "--clearing", clearing).exit_code == 0
     assert ran("cascade", "report", done, "--clearing", other).exit_code == 5
     assert ran("cascade", "report", done, "--prompt-price", 1).exit_code == 5

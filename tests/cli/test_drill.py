@@ -82,18 +82,18 @@ def pack(tmp_path: Path) -> str:
 
 def test_a_drill_needs_no_keys(pack: str) -> None:
     """Neither those that a policy pack names nor those of a fallback; the shape of the chain is the same."""
-    found = described_without_keys(None, None, None, pack, None)
+    found = described_without_keys(policy=pack)
     two, local = found.fallbacks or ()
     assert (found.backend, found.attempt_timeout_s, local) == ("openai:one", 7.0, "local")
     assert isinstance(two, BackendSpec)
     assert (two.name, two.base_url, two.api_key) == ("openai:two", "https://two.example/v1", None)
     asyncio.run(see_that_it_opens(found))
-    given = described_without_keys(None, None, ["openai:b api_key_env=NOBODY_SET_IT attempt_timeout_s=3"], pack, None)
+    given = described_without_keys(fallbacks=["openai:b api_key_env=NOBODY_SET_IT attempt_timeout_s=3"], policy=pack)
     assert [(link.name, link.attempt_timeout_s) for link in given.fallbacks or ()] == [("openai:b", 3.0)]
-    assert described_without_keys("openai:a", None, None, pack, None).fallbacks is None
-    assert described_without_keys(None, None, None, None, None).backend == "local"
+    assert described_without_keys(backend="openai:a", policy=pack).fallbacks is None
+    assert described_without_keys().backend == "local"
     with pytest.raises(ConfigurationError, match="chain of its own"):
-        described_without_keys(None, "http://127.0.0.1:1/v1", None, pack, None)
+        described_without_keys(base_url="http://127.0.0.1:1/v1", policy=pack)
 
 
 def test_the_summary_says_what_failed_and_what_stood_in() -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
-import json
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -18,7 +16,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from crisis_filter.local.train import keeping
 from crisis_filter.local.train.data import Aside, Example, batches, epoch
+from crisis_filter.local.train.keeping import Run
 from crisis_filter.local.train.model import LAYERS, Classifier
 from crisis_filter.local.wordpiece import WordPiece
 
@@ -105,6 +105,26 @@ def _loss(outputs: int, recipe: Recipe) -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
+def _pass(run: Run, items: Sequence[Example], tokenizer: WordPiece, recipe: Recipe, exact: int) -> float:
+    """A step for each batch of the examples, from step `exact` on with rounded numbers; returns the mean loss of an example."""
+    loss_of = _loss(items[0].targets.shape[0], recipe)
+    total = 0.0
+    for tokens, mask, targets, _ in batches(
+        items, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=run.rng
+    ):
+        run.model.round(on=run.schedule.last_epoch >= exact)
+        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
+            logits = run.model(torch.from_numpy(tokens), torch.from_numpy(mask))
+        loss = loss_of(logits.float(), torch.from_numpy(targets))
+        run.optimizer.zero_grad()
+        loss.backward()
+        nn.utils.clip_grad_norm_(run.model.parameters(), 1.0)
+        run.optimizer.step()
+        run.schedule.step()
+        total += float(loss.detach()) * len(targets)
+    return total / len(items)
+
+
 def _one_run(
     model: Classifier,
     items: Sequence[Example],
@@ -126,98 +146,22 @@ def _one_run(
     def pace(step: int) -> float:
         return min((step + 1) / warm, 0.5 * (1 + float(np.cos(np.pi * max(0, step - warm) / max(1, steps - warm)))))
 
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, pace)
-    loss_of = _loss(items[0].targets.shape[0], recipe)
+    run = Run(model, optimizer, torch.optim.lr_scheduler.LambdaLR(optimizer, pace), rng)
     model.train()
     if recipe.frozen == LAYERS:
         model.layers.eval()
     exact = round(steps * (1 - recipe.rounding))
-    key = _key(items, recipe, seed)
-    done, step = _taken_up(kept, key, model, optimizer, schedule, rng)
-    if step > exact:
-        model.round(on=True)
-    for number in range(done, recipe.epochs):
-        total, seen = 0.0, 0
+    own = keeping.key(items, _without_closing(recipe), seed)
+    for number in range(keeping.taken_up(kept, own, run), recipe.epochs):
         noisy = epoch(items, rng, strength=recipe.noise, joins=recipe.joins, burials=recipe.burials)
-        for tokens, mask, targets, _ in batches(
-            noisy, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=rng
-        ):
-            if step == exact:
-                model.round(on=True)
-            step += 1
-            with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-                logits = model(torch.from_numpy(tokens), torch.from_numpy(mask))
-            loss = loss_of(logits.float(), torch.from_numpy(targets))
-            optimizer.zero_grad()
-            loss.backward()
-            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-            optimizer.step()
-            schedule.step()
-            total, seen = total + float(loss.detach()) * len(targets), seen + len(targets)
-        _keep(kept, key, (number + 1, step), model, optimizer, schedule, rng)
-        report(f"seed {seed} epoch {number + 1}/{recipe.epochs} loss {total / seen:.4f}")
+        loss = _pass(run, noisy, tokenizer, recipe, exact)
+        keeping.keep(kept, own, number + 1, run)
+        report(f"seed {seed} epoch {number + 1}/{recipe.epochs} loss {loss:.4f}")
 
 
-def _key(items: Sequence[Example], recipe: Recipe, seed: int) -> str:
-    """Tells runs apart that must not be taken for one another."""
-    own = {name: value for name, value in asdict(recipe).items() if not name.startswith("closing")}
-    told = hashlib.sha256(f"{own} {seed} {torch.__version__}".encode())
-    for item in items:
-        told.update(item.text.encode("utf-8", "surrogatepass"))
-        told.update(item.targets.tobytes())
-    return told.hexdigest()
-
-
-def _keep(
-    path: Path | None,
-    key: str,
-    place: tuple[int, int],
-    model: Classifier,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    rng: np.random.Generator,
-) -> None:
-    """Store a run as it stands after so many epochs and steps; whole or not at all."""
-    if path is None:
-        return
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_suffix(".part")
-    torch.save(
-        {
-            "key": key,
-            "place": list(place),
-            "model": model.state_dict(),
-            "optimizer": optimizer.state_dict(),
-            "schedule": schedule.last_epoch,
-            "rng": json.dumps(rng.bit_generator.state),
-            "torch": torch.get_rng_state(),
-        },
-        half,
-    )
-    half.replace(path)
-
-
-def _taken_up(
-    path: Path | None,
-    key: str,
-    model: Classifier,
-    optimizer: torch.optim.Optimizer,
-    schedule: torch.optim.lr_scheduler.LambdaLR,
-    rng: np.random.Generator,
-) -> tuple[int, int]:
-    """Epochs and steps that were done before; a run of another recipe or other data counts for nothing."""
-    if path is None or not path.exists():
-        return 0, 0
-    # Nothing but numbers and texts is read: no code can come with it.
-    stored = torch.load(path, weights_only=True)
-    if stored["key"] != key:
-        return 0, 0
-    model.load_state_dict(stored["model"])
-    optimizer.load_state_dict(stored["optimizer"])
-    schedule.load_state_dict({**schedule.state_dict(), "last_epoch": stored["schedule"]})
-    rng.bit_generator.state = json.loads(stored["rng"])
-    torch.set_rng_state(stored["torch"])
-    return int(stored["place"][0]), int(stored["place"][1])
+def _without_closing(recipe: Recipe) -> dict[str, object]:
+    """What decides a run of `fit`; the closing pass comes later."""
+    return {name: value for name, value in asdict(recipe).items() if not name.startswith("closing")}
 
 
 def _seeded(
@@ -306,24 +250,12 @@ def finish(
     optimizer = torch.optim.AdamW(model.parameters(), lr=recipe.closing_rate, weight_decay=recipe.decay, fused=True)
     steps = -(-len(mixed) // recipe.batch)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    loss_of = _loss(items[0].targets.shape[0], recipe)
     model.train()
-    model.round(on=True)
-    total = 0.0
     noisy = epoch(mixed, rng, strength=recipe.noise / 2, joins=recipe.joins, burials=recipe.burials)
-    for tokens, mask, targets, _ in batches(noisy, tokenizer, size=recipe.batch, max_tokens=recipe.max_tokens, rng=rng):
-        with torch.autocast("cpu", torch.bfloat16, enabled=recipe.bfloat16):
-            logits = model(torch.from_numpy(tokens), torch.from_numpy(mask))
-        loss = loss_of(logits.float(), torch.from_numpy(targets))
-        optimizer.zero_grad()
-        loss.backward()
-        nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        schedule.step()
-        total += float(loss.detach()) * len(targets)
+    loss = _pass(Run(model, optimizer, schedule, rng), noisy, tokenizer, recipe, exact=0)
     model.round(on=False)
     model.eval()
-    report(f"closing pass over {len(mixed)} loss {total / len(mixed):.4f}")
+    report(f"closing pass over {len(mixed)} loss {loss:.4f}")
 
 
 def logits(
@@ -335,10 +267,3 @@ def logits(
         for tokens, mask, _, places in batches(items, tokenizer, size=at_once, max_tokens=max_tokens, rng=None):
             out[places] = model(torch.from_numpy(tokens), torch.from_numpy(mask)).numpy()
     return out
-
-
-def probabilities(
-    model: Classifier, items: Sequence[Example], tokenizer: WordPiece, max_tokens: int, *, at_once: int = 32
-) -> NDArray[np.float32]:
-    """Probabilities by the torch network, shape (len(items), labels); see `logits`."""
-    return (1 / (1 + np.exp(-logits(model, items, tokenizer, max_tokens, at_once=at_once)))).astype(np.float32)

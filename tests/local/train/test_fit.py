@@ -1,6 +1,11 @@
-"""Training that is interrupted goes on where it was; two processes make the same network as one. Needs the `train` extra."""
+"""Training that is interrupted goes on where it was; two processes make the same network as one; the closing pass teaches what was lacking.
+
+Needs the `train` extra.
+"""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,7 +15,7 @@ torch = pytest.importorskip("torch")
 from crisis_filter.local.train import fit as fitting  # noqa: E402
 from crisis_filter.local.train import model as network  # noqa: E402
 from crisis_filter.local.train.data import Example  # noqa: E402
-from crisis_filter.local.train.fit import Recipe, fit  # noqa: E402
+from crisis_filter.local.train.fit import Recipe, finish, fit, logits  # noqa: E402
 from crisis_filter.local.wordpiece import WordPiece  # noqa: E402
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"abcdefghij"]
@@ -90,7 +95,7 @@ def test_an_interrupted_run_ends_as_if_nothing_had_happened(tmp_path, after):
 def test_what_another_recipe_left_behind_is_not_taken_up(tmp_path):
     """Nor what other data did."""
     trained(kept=tmp_path)
-    other = Recipe(**{**{f: getattr(RECIPE, f) for f in RECIPE.__slots__}, "epochs": 2})
+    other = replace(RECIPE, epochs=2)
     assert same(trained(recipe=other, kept=tmp_path), trained(recipe=other))
 
 
@@ -104,3 +109,51 @@ def test_a_stored_run_that_holds_more_than_numbers_is_not_loaded(tmp_path):
     torch.save({"key": fitting.Recipe}, tmp_path / "seed-1.pt")
     with pytest.raises(Exception, match=r"(?i)weights.only"):
         trained(kept=tmp_path)
+
+
+CLOSING = replace(RECIPE, closing_rate=1e-3, closing_again=10)
+LACKED = ("j j j a", "b j j", "j c j j")
+
+
+def network_as_made() -> network.Classifier:
+    """One in evaluation mode that has not been trained."""
+    torch.manual_seed(1)
+    model = network.Classifier(len(VOCABULARY), 2)
+    model.start_from(start())
+    return model.eval()
+
+
+def closed(target: float, recipe: Recipe = CLOSING) -> tuple[network.Classifier, list[str]]:
+    """The network and what was reported after a closing pass that says the same of every label of `LACKED`."""
+    model, lines = network_as_made(), []
+    lacked = [Example(text, np.full(2, target, np.float32)) for text in LACKED]
+    finish(model, ITEMS, lacked, WordPiece(VOCABULARY), recipe, lines.append)
+    return model, lines
+
+
+@pytest.mark.parametrize(("target", "direction"), [(1.0, 1), (0.0, -1)])
+def test_the_closing_pass_teaches_what_the_network_lacked(target, direction):
+    """Either way, for every label; afterwards nothing is dropped or rounded any more."""
+    model, lines = closed(target)
+    asked = [Example(text, np.zeros(2, np.float32)) for text in LACKED]
+    before, after = (logits(m, asked, WordPiece(VOCABULARY), RECIPE.max_tokens) for m in (network_as_made(), model))
+    assert ((after - before) * direction > 0.05).all()
+    assert not model.training
+    assert not any(module.rounding for module in model.modules() if isinstance(module, network.Rounded))
+    assert [line.partition(" loss ")[0] for line in lines] == [f"closing pass over {len(ITEMS) + 10 * len(LACKED)}"]
+
+
+@pytest.mark.parametrize("seeds", [(1, 2), (2, 1)])
+def test_the_closing_pass_from_the_same_start_gives_the_same_weights(seeds):
+    """Whatever was drawn before; its first seed decides."""
+    recipe = replace(CLOSING, seeds=seeds)
+    first = closed(1.0, recipe)[0].state_dict()
+    torch.rand(7)
+    assert same(closed(1.0, recipe)[0].state_dict(), first)
+    assert not same(closed(1.0, replace(recipe, seeds=seeds[::-1]))[0].state_dict(), first)
+
+
+def test_the_closing_pass_reads_only_so_many_others():
+    """Drawn from what the network was trained with, each once."""
+    (line,) = closed(1.0, replace(CLOSING, closing_others=5, closing_again=1))[1]
+    assert line.startswith(f"closing pass over {5 + len(LACKED)} ")
