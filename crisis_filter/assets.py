@@ -13,6 +13,7 @@ from crisis_filter.errors import AssetError
 
 _PACKAGE = Path(__file__).parent
 _BUNDLED = _PACKAGE / "_assets"
+_HEADS = {"categories": "taxonomy.yaml"}
 
 
 def root() -> Path:
@@ -51,7 +52,8 @@ def names(kind: str, suffix: str = "") -> tuple[str, ...]:
     """Names of the bundled assets of a kind, sorted."""
     base = root() / kind
     if not suffix:
-        return tuple(sorted(p.name for p in base.iterdir() if p.is_dir()))
+        # A folder that holds no file of this name is about assets and none itself, such as `categories/maps`.
+        return tuple(sorted({p.parent.name for p in base.glob(f"*/{_HEADS.get(kind, '*')}")}))
     return tuple(
         sorted(str(p.relative_to(base)).removesuffix(suffix) for p in base.rglob(f"*{suffix}") if p.stem != "README")
     )

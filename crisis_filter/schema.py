@@ -19,8 +19,9 @@ Severity = Literal["mild", "moderate", "severe", "imminent"]
 Subject = Literal["self", "other", "both", "unclear"]
 Timeframe = Literal["past", "recent", "current", "future", "unclear"]
 Urgency = Literal["emergency", "urgent", "soon", "routine"]
-ScoreSource = Literal["logprobs", "engine", "votes", "stated"]
-"""Where a probability came from: token log-probabilities, the embedded engine, votes, or the model's own words."""
+ScoreSource = Literal["logprobs", "engine", "votes", "stated", "classifier"]
+"""Where a probability came from: token log-probabilities, the embedded engine, votes, the model's own words, or a number that another's
+classifier gives, such as a moderation endpoint's."""
 Flag = Literal[
     "encoding_repaired",
     "duplicate_id",
@@ -219,7 +220,7 @@ class Provenance(Record):
     """How an assessment came about: enough to make it again and to answer for it."""
 
     detector: str
-    """`local:standard-v1`, `openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`."""
+    """`local:standard-v1`, `openai:MODEL`, `langchain:PROVIDER:MODEL`, `scripted`, `recorded`; `baseline:NAME` for another's system."""
     model: str | None = None
     """The model the server said it used, or the SHA-256 of the embedded engine."""
     prompts: tuple[PromptRef, ...] = ()
@@ -245,6 +246,8 @@ class Provenance(Record):
     """Votes that said other than the first of their view; `flips / votes` over a run is its flip rate."""
     cascade: CascadeStep | None = None
     """`None` for a detector that is no cascade."""
+    native_labels: tuple[str, ...] = ()
+    """Of a baseline, the labels that it gave, in its own words: ids of its map (`categories/maps`), so never free text."""
     elapsed_ms: float = Field(default=0.0, ge=0.0)
 
 

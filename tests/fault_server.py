@@ -29,6 +29,7 @@ class Received:
 
     headers: Mapping[str, str]
     body: Mapping[str, Any]
+    path: str = ""
 
 
 def chat(
@@ -100,7 +101,7 @@ class FaultServer:
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
         headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
         body = json.loads(await reader.readexactly(int(headers.get("content-length", "0"))) or b"{}")
-        self.received.append(Received(headers, body))
+        self.received.append(Received(headers, body, head.split(" ")[1]))
         at = min(len(self.received), len(self.script)) - 1
         step = self.script[at]
         return await self._send(step(self.received[-1]) if callable(step) else step, writer)

@@ -38,6 +38,8 @@ def test_the_wheel_carries_prompts_categories_policies_and_the_engine(wheel):
         "crisis_filter/_assets/prompts/screen/reasoned-v1.md",
         "crisis_filter/_assets/prompts/screen/reasoned-v1.examples.yaml",
         "crisis_filter/_assets/categories/clinical-v1/suicide.yaml",
+        "crisis_filter/_assets/categories/maps/llama-guard-3.yaml",
+        "crisis_filter/_assets/prompts/baselines/nemoguard-8b-v1.txt",
         "crisis_filter/_assets/policies/default.toml",
         "crisis_filter/_assets/policies/resources-v1.toml",
         "crisis_filter/local/engines/starter-v1/engine.json",

@@ -6,10 +6,11 @@ reply came back. Retrying, recording and scripting are wrappers with the same me
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Any, Generic, Literal, Protocol, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict, Field
 
 from crisis_filter.schema import Fault
 
@@ -23,18 +24,54 @@ provider's content filter cut the answer or blocked the prompt. `truncated`: the
 one JSON object of the right shape, or nothing at all. `mismatched`: a valid answer to some other request (wrong nonce)."""
 
 
+class PlainText(BaseModel):
+    """The answer of a model that speaks a format of its own: its text as it stands, which whoever asked reads."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    text: str = Field(repr=False)
+    """Never blank."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message that goes before `Request.user`."""
+
+    role: Literal["user", "assistant"]
+    content: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Where in a plain text the verdict stands, and the words between which the model chose there."""
+
+    yes: tuple[str, ...]
+    """Words of a positive, in the model's own spelling."""
+    no: tuple[str, ...]
+    """Words of a negative."""
+    place: Callable[[str], int | None]
+    """Offset of the verdict's first character in the text, whole or cut off; `None` where there is none."""
+
+    def claims(self, text: str | None) -> bool:
+        """Whether a word of a positive stands at the place."""
+        at = None if text is None else self.place(text)
+        if text is None or at is None:
+            return False
+        return any(text.startswith(word, at) and not text[at + len(word) :][:1].isalnum() for word in self.yes)
+
+
 @dataclass(frozen=True, slots=True)
 class Request(Generic[AnswerT]):
     """One question to a language model."""
 
     system: str = field(repr=False)
-    """The stable part, byte-identical from call to call so that prefix caches work."""
+    """The stable part, byte-identical from call to call so that prefix caches work; of a plain text empty where there is none."""
     user: str = field(repr=False)
     """The part that changes: the fenced message. Ends with it."""
     answer: type[AnswerT]
-    """Answer model. Has a string field `nonce`."""
+    """Answer model. Has a string field `nonce`, but for `PlainText`."""
     nonce: str
-    """What the answer must echo."""
+    """What the answer must echo; empty for a plain text, which echoes nothing."""
     replayed: str | None = field(default=None, repr=False)
     """`user` as it is with `{{nonce}}` for a nonce, by which a recording finds it again; `None` where the nonce stands in one piece."""
     label_field: str | None = None
@@ -51,6 +88,37 @@ class Request(Generic[AnswerT]):
     """Most requests for this call, where that is fewer than the backend's own limit."""
     patient: bool = True
     """Whether waiting and asking again after trouble in transport is worth it; not where another endpoint can be asked."""
+    choice: Choice | None = None
+    """Of a plain text, whose token log-probabilities give the score, and whose positive is never asked again; `None` when neither is wanted."""
+    turns: tuple[Turn, ...] = ()
+    """Messages between the system part and `user`."""
+    raw: bool = False
+    """Whether `user` is the whole prompt, special tokens included, for a server that completes it as it stands; plain text only."""
+    extra: Mapping[str, Any] | None = field(default=None, repr=False)
+    """Fields beside those of the protocol, such as `chat_template_kwargs`, sent as they are; JSON values."""
+
+    def __post_init__(self) -> None:
+        """Refuse what no server could be sent."""
+        if self.raw and not (self.plain and not self.system and not self.turns):
+            raise ValueError("a raw prompt is one text for a plain text, without a system part or turns")
+        if self.choice is not None and not self.plain:
+            raise ValueError("a choice is read from a plain text; an answer model has its label_field")
+
+    @property
+    def plain(self) -> bool:
+        """Whether a plain text is asked for: no schema, no nonce, no reminder, and what came back is the answer."""
+        return issubclass(self.answer, PlainText)
+
+    @property
+    def beyond(self) -> dict[str, Any]:
+        """What shapes the reply beside the parts that every request has, as JSON values; empty for a usual request."""
+        said = {
+            "choice": None if self.choice is None else [list(self.choice.yes), list(self.choice.no)],
+            "turns": [[turn.role, turn.content] for turn in self.turns],
+            "raw": self.raw,
+            "extra": None if self.extra is None else dict(self.extra),
+        }
+        return {name: value for name, value in said.items() if value}
 
     @property
     def claimed(self) -> str | None:
@@ -73,7 +141,7 @@ class Reply(Generic[AnswerT]):
     detail: str = ""
     """A few fixed words of ours about the fault; never text of the answer."""
     score: float | None = None
-    """Probability that `label_field` is true, from token log-probabilities; `None` where the server gives none."""
+    """Probability that `label_field` is true, or that `choice` is a positive, from token log-probabilities; `None` where the server gives none."""
     model: str | None = None
     """The model the server says it used."""
     attempts: int = 1

@@ -18,7 +18,7 @@ import numpy as np
 
 from crisis_filter.backends.base import AnswerT, Backend, Reply, Request
 from crisis_filter.backends.breaker import Breaker, BreakerPolicy, Permit
-from crisis_filter.backends.parse import claims_true
+from crisis_filter.backends.parse import claims
 from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
 from crisis_filter.errors import FAULTS, BackendError, Fault
 
@@ -161,7 +161,7 @@ class Chain:
             waiting = sum(1 for later in order[place + 1 :] if self.breakers[later].state != "open")
             outcome = await self._ask(call, index, permit, max(left - _MARGIN_S, 0.0) / (1 + waiting), tally)
             if isinstance(outcome, Reply):
-                if outcome.answer is not None or claims_true(outcome.text, call.request.claimed):
+                if outcome.answer is not None or claims(outcome.text, call.request):
                     return outcome
                 self._keep(call, index, outcome)
             elif not self._again(call, index, outcome):

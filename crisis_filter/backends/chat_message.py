@@ -94,6 +94,8 @@ def _judge(raw: object, metadata: Mapping[str, Any], request: Request[AnswerT]) 
         return unanswered("malformed", Fault.EMPTY_REPLY, "the message holds no answer", text=written)
     if unparsed or len(calls) > 1 or (calls and text and _differ(text, calls[0], request.claimed)):
         return unanswered("malformed", Fault.BAD_JSON, "more than one answer", text=written)
+    if request.plain and calls:
+        return unanswered("malformed", Fault.EMPTY_REPLY, "a tool call instead of an answer", text=written)
     if not ends or not ends <= _COMPLETE:
         return unanswered("malformed", Fault.BROKEN_REPLY, "the answer did not end of itself", text=written)
     reply = parse_answer(calls[0] if calls else text, request)

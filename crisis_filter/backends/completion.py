@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.http_faults import names_attack, names_danger
-from crisis_filter.backends.logprobs import probability_true
+from crisis_filter.backends.logprobs import probability_at, probability_true
 from crisis_filter.backends.parse import all_written, parse_answer, server_model, unanswered
 from crisis_filter.backends.window import whole
 from crisis_filter.errors import BackendError
@@ -30,8 +30,12 @@ class Completion:
     completion_tokens: int = 0
 
 
-def read_completion(body: bytes) -> Completion | BackendError:
+def read_completion(body: bytes, *, raw: bool = False) -> Completion | BackendError:
     """The envelope of a body that came with HTTP 200.
+
+    Args:
+        body: as received.
+        raw: whether a raw prompt was completed: the choices hold `text` in the place of a message.
 
     Returns:
         `BROKEN_REPLY`, retryable, for anything that is no chat completion: HTML, an error object, a body that was cut.
@@ -42,7 +46,7 @@ def read_completion(body: bytes) -> Completion | BackendError:
         return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
     if not isinstance(whole, dict) or whole.get("error") or not isinstance(whole.get("choices"), list):
         return BackendError(Fault.BROKEN_REPLY, "the body is no chat completion", retryable=True)
-    choices = tuple(choice for choice in whole["choices"] if isinstance(choice, Mapping))
+    choices = tuple(_as_chat(c) if raw else c for c in whole["choices"] if isinstance(c, Mapping))
     usage = whole.get("usage")
     return Completion(
         choices=choices,
@@ -94,11 +98,39 @@ def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
 def _scored(
     reply: Reply[AnswerT], content: str, choice: Mapping[str, Any], request: Request[AnswerT]
 ) -> Reply[AnswerT]:
-    if request.label_field is None:
-        return reply
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    return replace(reply, score=probability_true(tokens, content, request.label_field))
+    score = None
+    if request.label_field is not None:
+        score = probability_true(tokens, content, request.label_field)
+    elif request.choice is not None:
+        score = probability_at(tokens, content, request.choice.place(content), request.choice.yes, request.choice.no)
+    return replace(reply, score=score)
+
+
+def _as_chat(choice: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A choice of a completed raw prompt in the shape of a chat's, its log-probabilities too."""
+    return {**choice, "message": {"content": choice.get("text")}, "logprobs": _as_content(choice.get("logprobs"))}
+
+
+def _as_content(logprobs: object) -> object:
+    """The older shape of log-probabilities, lists side by side, as a list of tokens; what has another shape as it is."""
+    if not isinstance(logprobs, Mapping) or "tokens" not in logprobs:
+        return logprobs
+    columns = [logprobs.get(name) for name in ("tokens", "token_logprobs", "top_logprobs")]
+    tokens, values, tops = (column if isinstance(column, list) else [] for column in columns)
+    if not len(tokens) == len(values) == len(tops):
+        return None
+    return {
+        "content": [
+            {"token": token, "logprob": value, "top_logprobs": _alternatives(top)}
+            for token, value, top in zip(tokens, values, tops, strict=True)
+        ]
+    }
+
+
+def _alternatives(top: object) -> Sequence[Mapping[str, Any]]:
+    return [{"token": token, "logprob": value} for token, value in top.items()] if isinstance(top, Mapping) else []
 
 
 def written_in(choices: Iterable[Mapping[str, Any]]) -> str | None:

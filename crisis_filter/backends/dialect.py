@@ -17,6 +17,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
+from crisis_filter.backends.base import PlainText
 from crisis_filter.backends.http_faults import error_object
 
 __all__ = ["Dialect", "Feature", "Form", "prepare", "rejected_feature", "simpler", "strict_schema"]
@@ -102,8 +103,11 @@ def prepare(answer: type[BaseModel], system: str, form: Form) -> tuple[str, dict
 
     Returns:
         The system part, with the schema appended where the server cannot be given it otherwise, and the response format,
-        `None` for `plain`. Both are the same for every message, so prefix caches work. Not to be modified.
+        `None` for `plain`. Both are the same for every message, so prefix caches work. Not to be modified. For a plain text the
+        system part as it is, and no format.
     """
+    if issubclass(answer, PlainText):
+        return system, None
     from instructor.v2 import Mode, Provider, mode_registry
 
     mode = Mode.JSON_SCHEMA if form == "json_schema" else Mode.JSON

@@ -33,6 +33,7 @@ __all__ = ["LangChainBackend"]
 Method = Literal["json_schema", "default", "plain"]
 """How the shape is asked for: by JSON schema, in the provider's default way (often a tool call), by the prompt alone."""
 _NEXT: dict[Method, Method] = {"json_schema": "default", "default": "plain"}
+_ROLES = {"user": "human", "assistant": "ai"}
 # Packages that the integrations log through; some of them log whole requests at DEBUG.
 _LOGGERS = (
     "anthropic", "boto3", "botocore", "cohere", "fireworks", "google", "google_genai", "groq", "huggingface_hub", "instructor",
@@ -91,19 +92,21 @@ class LangChainBackend:
         self._models.clear()
 
     async def _send(self, request: Request[AnswerT], ask: Ask, tally: Tally) -> Reply[AnswerT] | BackendError:
+        if request.raw or request.extra:
+            return BackendError(Fault.MISCONFIGURED, "only the openai backend sends this request", retryable=False)
         while True:
-            method, dropped = self._method, self._dropped
+            method: Method = "plain" if request.plain else self._method
+            dropped = self._dropped
             runnable = self._runnable(request, ask, method)
             if runnable is None:
                 self._method = _NEXT[method]
                 continue
-            system = prepare(request.answer, request.system, "plain")[0] if method == "plain" else request.system
-            user = f"{request.user}\n\n{ask.reminder}" if ask.reminder else request.user
+            messages = _messages(request, ask, method)
             tally.requests += 1
             try:
                 with tracing_context(enabled=False):
                     # an empty list, or the callbacks of a chain that the host runs us in would be inherited
-                    result = await runnable.ainvoke([("system", system), ("human", user)], config={"callbacks": []})
+                    result = await runnable.ainvoke(messages, config={"callbacks": []})
             except Exception as error:  # noqa: BLE001  # providers' exceptions have no common base
                 outcome = outcome_of_error(error)
                 status, body = getattr(error, "status_code", None), getattr(error, "body", None)
@@ -203,3 +206,11 @@ class LangChainBackend:
             fields = type(model).model_fields
             return frozenset(fields) | {f.alias for f in fields.values() if f.alias}
         raise ConfigurationError(f"langchain provider {self._provider!r} {problem}")
+
+
+def _messages(request: Request[AnswerT], ask: Ask, method: Method) -> list[tuple[str, str]]:
+    """What is sent, as pairs of role and text."""
+    system = prepare(request.answer, request.system, "plain")[0] if method == "plain" else request.system
+    user = f"{request.user}\n\n{ask.reminder}" if ask.reminder else request.user
+    turns = [(_ROLES[turn.role], turn.content) for turn in request.turns]
+    return [*([("system", system)] if system else []), *turns, ("human", user)]

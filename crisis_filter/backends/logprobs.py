@@ -1,4 +1,4 @@
-"""The probability of a boolean label, from the log-probabilities of the tokens that wrote it."""
+"""The probability of a label, from the log-probabilities of the tokens that wrote it."""
 
 from __future__ import annotations
 
@@ -9,47 +9,59 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
-__all__ = ["probability_true", "value_offset"]
+__all__ = ["probability_at", "probability_true", "value_offset"]
 
 # Its exponential is zero; an integer of 400 digits, which JSON allows, has none.
 _IMPOSSIBLE = -1000.0
 
 
 def probability_true(tokens: object, text: str, field: str) -> float | None:
-    """P(`field` is true), over the alternatives at the token where the value begins.
+    """P(`field` is true), over the alternatives at the token where the value begins; see `probability_at`.
 
-    The token is found by its place in the text, so that neither the same word nor the same key inside the reasoning can be
-    taken for it. The probabilities of alternatives that begin `true` are summed, those that begin `false` likewise, and the
-    two are normalised.
+    Args:
+        tokens: as for `probability_at`.
+        text: the answer, one valid JSON object.
+        field: a key at its top level; where there is none, the answer is `None`.
+    """
+    return probability_at(tokens, text, value_offset(text, field), ("true",), ("false",))
+
+
+def probability_at(tokens: object, text: str, place: int | None, yes: Sequence[str], no: Sequence[str]) -> float | None:
+    """P(a word of `yes`), over the alternatives at the token where the verdict begins.
+
+    The token is found by its place in the text, so that the same word elsewhere cannot be taken for it. The probabilities of
+    alternatives that begin a word of `yes` are summed, those that begin one of `no` likewise, and the two are normalised; an alternative
+    that could begin either is left out.
 
     Args:
         tokens: `choices[0].logprobs.content` as received: a list of objects with `token`, `logprob`, `bytes` and
             `top_logprobs`.
-        text: the answer, one valid JSON object.
-        field: a key at its top level.
+        text: what the model wrote.
+        place: offset of the verdict's first character.
+        yes: words of a positive.
+        no: words of a negative.
 
     Returns:
-        0 to 1, or `None` when anything needed is missing: no log-probabilities, an entry without its bytes, tokens that do
-        not hold the text exactly once, no alternative that begins either word. 1.0 or 0.0 when only one of the words is among the
+        0 to 1, or `None` when anything needed is missing: no place, no log-probabilities, an entry without its bytes, tokens that do
+        not hold the text exactly once, no alternative that begins any of the words. 1.0 or 0.0 when only one side is among the
         alternatives.
     """
     if not isinstance(tokens, Sequence) or isinstance(tokens, str) or not all(isinstance(t, Mapping) for t in tokens):
         return None
     pieces = [_bytes(token) for token in tokens]
     whole = [piece for piece in pieces if piece is not None]
-    place = value_offset(text, field)
     # Servers take away from the text what their tokens still hold: a code fence, a block of reasoning, an end mark.
-    everything, wanted = b"".join(whole), text.encode()
+    everything, wanted = b"".join(whole), text.encode("utf-8", "surrogatepass")
     begin = everything.find(wanted)
     if place is None or len(whole) != len(pieces) or begin < 0 or everything.find(wanted, begin + 1) >= 0:
         return None
-    at = begin + len(text[:place].encode())
+    at = begin + len(text[:place].encode("utf-8", "surrogatepass"))
     starts = list(accumulate((len(piece) for piece in whole), initial=0))
     index = bisect_right(starts, at) - 1
     if index >= len(tokens):
         return None
     before = whole[index][: at - starts[index]].decode("utf-8", "replace")
-    return _share_of_true(tokens[index], before)
+    return _share(tokens[index], before, yes, no)
 
 
 def value_offset(text: str, field: str) -> int | None:
@@ -84,12 +96,12 @@ def _bytes(token: Mapping[str, Any]) -> bytes | None:
     return text.encode("utf-8", "surrogatepass") if isinstance(text, str) and "\ufffd" not in text else None
 
 
-def _share_of_true(token: Mapping[str, Any], before: str) -> float | None:
+def _share(token: Mapping[str, Any], before: str, yes: Sequence[str], no: Sequence[str]) -> float | None:
     alternatives = token.get("top_logprobs")
     entries = [token, *(alternatives if isinstance(alternatives, list) else [])]
     found = {e["token"]: e["logprob"] for e in entries if _usable(e)}
-    true, false = (_mass(found.items(), before, word) for word in ("true", "false"))
-    return true / (true + false) if true + false > 0 else None
+    positive, negative = _mass(found.items(), before, yes, no), _mass(found.items(), before, no, yes)
+    return positive / (positive + negative) if positive + negative > 0 else None
 
 
 def _usable(entry: object) -> bool:
@@ -101,12 +113,16 @@ def _usable(entry: object) -> bool:
     )
 
 
-def _mass(found: Iterable[tuple[str, float]], before: str, word: str) -> float:
+def _mass(found: Iterable[tuple[str, float]], before: str, words: Sequence[str], others: Sequence[str]) -> float:
     total = 0.0
     for token, logprob in found:
         if before.strip() and not token.startswith(before):
             continue  # it writes something else before the value
         begun = (token[len(before) :] if before.strip() else token).strip()
-        if begun and (word.startswith(begun) or begun.startswith(word)):
+        if _begins(begun, words) and not _begins(begun, others):
             total += math.exp(max(logprob, _IMPOSSIBLE))
     return total
+
+
+def _begins(begun: str, words: Sequence[str]) -> bool:
+    return bool(begun) and any(word.startswith(begun) or begun.startswith(word) for word in words)

@@ -17,7 +17,16 @@ from pydantic import ValidationError
 from crisis_filter.backends.base import AnswerT, Finish, Reply, Request
 from crisis_filter.schema import Fault
 
-__all__ = ["all_written", "claims_true", "load_object", "parse_answer", "server_model", "stated", "unanswered"]
+__all__ = [
+    "all_written",
+    "claims",
+    "claims_true",
+    "load_object",
+    "parse_answer",
+    "server_model",
+    "stated",
+    "unanswered",
+]
 
 _LONGEST_MODEL = 200
 # What models put around a name or a value: quotes of every kind, escaped as often as may be, and Markdown's asterisks.
@@ -45,9 +54,12 @@ def parse_answer(text: str | None, request: Request[AnswerT]) -> Reply[AnswerT]:
         `answered` only for one JSON object that validates strictly and echoes the nonce. Otherwise `malformed` with
         `EMPTY_REPLY`, `BAD_JSON` or `SCHEMA`, `refused` with `REFUSAL_PROSE` when the text holds no `{` at all, or
         `mismatched` with `NONCE_MISMATCH` when the nonce is wrong or is all that is missing. `text` is kept as sent.
+        Where a plain text is asked for, any text that is not blank is the answer.
     """
     if text is None or not text.strip():
         return unanswered("malformed", Fault.EMPTY_REPLY, "the answer is empty", text=text)
+    if request.plain:
+        return Reply(finish="answered", answer=request.answer.model_validate({"text": text}), text=text)
     if "{" not in text:
         return unanswered("refused", Fault.REFUSAL_PROSE, "the answer is prose without an object", text=text)
     if load_object(text) is None:
@@ -81,6 +93,11 @@ def claims_true(text: str | None, field: str | None) -> bool:
     asked for again, because a second answer must not be able to take it back.
     """
     return True in stated(text, field)
+
+
+def claims(text: str | None, request: Request[Any]) -> bool:
+    """Whether what a model wrote, in whatever shape, says a positive to this request: by its boolean, or by its choice of words."""
+    return claims_true(text, request.claimed) or (request.choice is not None and request.choice.claims(text))
 
 
 def stated(text: str | None, field: str | None) -> frozenset[bool]:

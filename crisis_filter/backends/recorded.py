@@ -7,6 +7,7 @@ Errors are not recorded: a call without a reply leaves no line.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import json
 import os
@@ -23,7 +24,24 @@ from crisis_filter.backends.parse import load_object, parse_answer, unanswered
 from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault, Record
 
-__all__ = ["Recorded", "Recorder", "Recording", "import_answers", "request_hash"]
+__all__ = ["Recorded", "Recorder", "Recording", "import_answers", "record", "replay", "request_hash"]
+
+_KEPT = (
+    "finish",
+    "fault",
+    "detail",
+    "score",
+    "model",
+    "attempts",
+    "danger",
+    "attack",
+    "link",
+    "degraded",
+    "troubles",
+    "prompt_tokens",
+    "completion_tokens",
+)
+"""What of a reply is written down as it is."""
 
 
 class Recording(Record):
@@ -41,6 +59,11 @@ class Recording(Record):
     score: float | None = None
     model: str | None = None
     attempts: int = 1
+    danger: bool = False
+    attack: bool = False
+    link: str | None = None
+    degraded: bool = False
+    troubles: tuple[tuple[str, Fault], ...] = ()
     prompt_tokens: int = 0
     completion_tokens: int = 0
 
@@ -51,7 +74,7 @@ def request_hash(request: Request[Any]) -> str:
     if user is None:
         user = request.user.replace(request.nonce, NONCE_PLACEHOLDER) if request.nonce else request.user
     answer: type[BaseModel] = request.answer
-    parts = {
+    parts: dict[str, Any] = {
         "system": request.system,
         "user": user,
         "answer": _schema(answer),
@@ -59,8 +82,31 @@ def request_hash(request: Request[Any]) -> str:
         "max_output_tokens": request.max_output_tokens,
         "purpose": request.purpose,
     }
+    # Empty for a usual request, so that recordings older than these fields are found as before.
+    parts |= request.beyond
     # A lone surrogate has no UTF-8; ASCII JSON spells it out.
     return hashlib.sha256(json.dumps(parts, sort_keys=True, ensure_ascii=True).encode()).hexdigest()
+
+
+def record(reply: Reply[Any], request: Request[Any]) -> Recording:
+    """A reply as a line of a recording."""
+    echoed = _echoes(reply, request)
+    text = reply.text.replace(request.nonce, NONCE_PLACEHOLDER) if reply.text and echoed else reply.text
+    kept = {name: getattr(reply, name) for name in _KEPT}
+    return Recording(request=request_hash(request), echoed=echoed, text=text, **kept)
+
+
+def replay(recording: Recording, request: Request[AnswerT]) -> Reply[AnswerT]:
+    """The reply that a line of a recording holds, its answer read again as strictly as when it came."""
+    text = recording.text
+    if text is not None and recording.echoed:
+        text = text.replace(NONCE_PLACEHOLDER, request.nonce)
+    if recording.finish in (None, "answered") or recording.fault is None:
+        reply = parse_answer(text, request)
+    else:
+        reply = unanswered(recording.finish or "malformed", recording.fault, recording.detail, text=text)
+    kept = {name: getattr(recording, name) for name in _KEPT if name not in ("finish", "fault", "detail", "score")}
+    return dataclasses.replace(reply, score=recording.score if reply.answer is not None else None, **kept)
 
 
 class Recorder:
@@ -83,11 +129,7 @@ class Recorder:
     async def complete(self, request: Request[AnswerT]) -> Reply[AnswerT]:
         """Answer through the backend inside and write the reply down."""
         reply = await self._backend.complete(request)
-        echoed = _echoes(reply, request)
-        text = reply.text.replace(request.nonce, NONCE_PLACEHOLDER) if reply.text and echoed else reply.text
-        shared = ("finish", "fault", "detail", "score", "model", "attempts", "prompt_tokens", "completion_tokens")
-        kept = {name: getattr(reply, name) for name in shared}
-        _append(self._path, [Recording(request=request_hash(request), echoed=echoed, text=text, **kept)])
+        _append(self._path, [record(reply, request)])
         return reply
 
     async def aclose(self) -> None:
@@ -128,7 +170,7 @@ class Recorded:
             raise BackendError(Fault.MISCONFIGURED, "no recording for this request", retryable=False)
         recording = found[min(self._given[key], len(found) - 1)]
         self._given[key] += 1
-        return _replay(recording, request)
+        return replay(recording, request)
 
     async def aclose(self) -> None:
         """Nothing to release."""
@@ -154,28 +196,6 @@ def import_answers(path: str, answers: Mapping[str, str], *, model: str | None =
         raise ConfigurationError(f"recording {path}: a key is no request hash") from None
     _append(path, entries)
     return len(entries)
-
-
-def _replay(recording: Recording, request: Request[AnswerT]) -> Reply[AnswerT]:
-    text = recording.text
-    if text is not None and recording.echoed:
-        text = text.replace(NONCE_PLACEHOLDER, request.nonce)
-    if recording.finish in (None, "answered") or recording.fault is None:
-        reply = parse_answer(text, request)
-    else:
-        reply = unanswered(recording.finish or "malformed", recording.fault, recording.detail, text=text)
-    return Reply(
-        finish=reply.finish,
-        answer=reply.answer,
-        text=reply.text,
-        fault=reply.fault,
-        detail=reply.detail,
-        score=recording.score if reply.answer is not None else None,
-        model=recording.model,
-        attempts=recording.attempts,
-        prompt_tokens=recording.prompt_tokens,
-        completion_tokens=recording.completion_tokens,
-    )
 
 
 def _echoes(reply: Reply[Any], request: Request[Any]) -> bool:

@@ -11,7 +11,7 @@ from crisis_filter.backends.expecting import Expecting
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.errors import ConfigurationError
 
-__all__ = ["open_backend"]
+__all__ = ["open_backend", "require_key"]
 
 
 def open_backend(spec: BackendSpec, rng: np.random.Generator | None = None) -> Backend:
@@ -33,7 +33,7 @@ def open_backend(spec: BackendSpec, rng: np.random.Generator | None = None) -> B
 def _open(spec: BackendSpec, rng: np.random.Generator) -> Backend:
     match spec.kind:
         case "openai":
-            _require_key(spec)
+            require_key(spec)
             from crisis_filter.backends.openai import OpenAIBackend
 
             return OpenAIBackend(spec, rng)
@@ -53,7 +53,12 @@ def _open(spec: BackendSpec, rng: np.random.Generator) -> Backend:
             assert_never(spec.kind)
 
 
-def _require_key(spec: BackendSpec) -> None:
+def require_key(spec: BackendSpec) -> None:
+    """See that an endpoint that wants a key has one.
+
+    Raises:
+        ConfigurationError: it has none; names the variable to set.
+    """
     if spec.api_key is not None and spec.api_key.get_secret_value():
         return
     if spec.azure_endpoint is not None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
@@ -17,7 +18,7 @@ import numpy as np
 from tenacity import AsyncRetrying, RetryCallState, retry_if_result
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
-from crisis_filter.backends.parse import claims_true
+from crisis_filter.backends.parse import claims
 from crisis_filter.backends.silence import withheld
 from crisis_filter.errors import FAULTS, BackendError, Fault
 
@@ -54,7 +55,9 @@ class Ask:
 
     max_output_tokens: int
     reminder: str | None = None
-    """What to add after the user part when this is a re-ask."""
+    """What to add after the user part when this is a re-ask; never to a plain text's."""
+    until: float = math.inf
+    """When it must be over, on the event loop's clock."""
 
 
 @dataclass(slots=True)
@@ -103,8 +106,11 @@ async def persist(
     *,
     name: str = "",
     reask: bool = True,
+    timed: bool = True,
 ) -> Reply[AnswerT]:
     """Send a request until it is answered, the budget is spent or the deadline has passed.
+
+    The first attempt is made directly: most calls need no other, and consulting the policy costs as much as a request.
 
     Args:
         send: makes one attempt; returns errors instead of raising them. Whatever it raises counts as `INTERNAL`.
@@ -113,6 +119,7 @@ async def persist(
         rng: source of the jitter.
         name: of who is asked, for `troubles`.
         reask: whether a faulty answer is asked for again; not where `send` has done so itself.
+        timed: whether attempts are cut off here at `Ask.until`; not where `send` does so itself and returns `TIMEOUT`.
 
     Returns:
         The answer; or the last faulty reply when no re-ask mended it, even if a later attempt brought no reply at all.
@@ -124,36 +131,27 @@ async def persist(
     tally, progress = Tally(), _Progress[AnswerT](Ask(request.max_output_tokens))
     loop = asyncio.get_running_loop()
     end = loop.time() + request.deadline_s
-    most = policy.attempts if request.attempts is None else min(policy.attempts, request.attempts)
 
     async def attempt() -> Reply[AnswerT] | BackendError:
         progress.keep()
-        outcome = await _attempt(send, progress.ask, tally, policy.attempt_timeout_s)
+        until = min(loop.time() + policy.attempt_timeout_s, end)
+        ask = dataclasses.replace(progress.ask, until=until)
+        outcome = await _attempt(send, ask, tally, timed=timed)
+        if isinstance(outcome, BackendError) and outcome.fault is Fault.TIMEOUT and loop.time() >= end:
+            raise TimeoutError
         _note(outcome, progress)
         return outcome
 
-    def wait(state: RetryCallState) -> float:
-        if isinstance(_outcome(state), Reply):
-            return 0.0
-        asked = progress.error.retry_after_s if progress.error else None
-        longest = min(policy.longest_wait_s, policy.first_wait_s * 2 ** (state.attempt_number - 1))
-        return asked if asked is not None else float(rng.uniform(0.0, longest))
-
-    def stop(state: RetryCallState) -> bool:
-        return state.attempt_number >= most or loop.time() + state.upcoming_sleep >= end
-
-    def again(outcome: Reply[AnswerT] | BackendError) -> bool:
-        return _try_again(outcome, progress, request, reask=reask)
-
-    retrying = AsyncRetrying(
-        sleep=asyncio.sleep, wait=wait, stop=stop, retry=retry_if_result(again), retry_error_callback=_outcome
-    )
     late = request.deadline_s <= 0
     if not late:
         try:
             with withheld():
-                async with asyncio.timeout_at(end):
-                    await retrying(attempt)
+                first = await attempt()
+                if isinstance(first, BackendError) or first.answer is None:
+                    most = policy.attempts if request.attempts is None else min(policy.attempts, request.attempts)
+                    limits = dataclasses.replace(policy, attempts=most)
+                    async with asyncio.timeout_at(end):
+                        await _retry(attempt, first, progress, request, limits, end, rng, reask=reask)
         except TimeoutError:
             late = True
     if progress.reply is not None:
@@ -171,9 +169,48 @@ async def persist(
     raise error
 
 
-async def _attempt(send: Sender[AnswerT], ask: Ask, tally: Tally, timeout_s: float) -> Reply[AnswerT] | BackendError:
+async def _retry(
+    attempt: Callable[[], Awaitable[Reply[AnswerT] | BackendError]],
+    first: Reply[AnswerT] | BackendError,
+    progress: _Progress[AnswerT],
+    request: Request[AnswerT],
+    policy: RetryPolicy,
+    end: float,
+    rng: np.random.Generator,
+    *,
+    reask: bool,
+) -> None:
+    """Consult the policy after a first attempt that was no answer, and follow it; that attempt counts."""
+    loop = asyncio.get_running_loop()
+    made = [first]
+
+    async def again_or_first() -> Reply[AnswerT] | BackendError:
+        return made.pop() if made else await attempt()
+
+    def wait(state: RetryCallState) -> float:
+        if isinstance(_outcome(state), Reply):
+            return 0.0
+        asked = progress.error.retry_after_s if progress.error else None
+        longest = min(policy.longest_wait_s, policy.first_wait_s * 2 ** (state.attempt_number - 1))
+        return asked if asked is not None else float(rng.uniform(0.0, longest))
+
+    def stop(state: RetryCallState) -> bool:
+        return state.attempt_number >= policy.attempts or loop.time() + state.upcoming_sleep >= end
+
+    def again(outcome: Reply[AnswerT] | BackendError) -> bool:
+        return _try_again(outcome, progress, request, reask=reask)
+
+    retrying = AsyncRetrying(
+        sleep=asyncio.sleep, wait=wait, stop=stop, retry=retry_if_result(again), retry_error_callback=_outcome
+    )
+    await retrying(again_or_first)
+
+
+async def _attempt(send: Sender[AnswerT], ask: Ask, tally: Tally, *, timed: bool) -> Reply[AnswerT] | BackendError:
     try:
-        async with asyncio.timeout(timeout_s):
+        if not timed:
+            return await send(ask, tally)
+        async with asyncio.timeout_at(ask.until):
             return await send(ask, tally)
     except TimeoutError:
         return BackendError(Fault.TIMEOUT, "one request took too long", retryable=True)
@@ -198,11 +235,13 @@ def _try_again(
         return again and request.patient
     if outcome.fault is None or FAULTS[outcome.fault].retry != "reask" or progress.reasked or not reask:
         return False
-    if claims_true(outcome.text, request.claimed):
+    if claims(outcome.text, request):
         return False
     doubled = 2 if outcome.fault is Fault.TRUNCATED else 1
     progress.reasked = True
-    progress.ask = Ask(request.max_output_tokens * doubled, REMINDERS[outcome.fault])
+    # The prompt of a plain text is another's format, to which nothing may be added.
+    reminder = None if request.plain else REMINDERS[outcome.fault]
+    progress.ask = Ask(request.max_output_tokens * doubled, reminder)
     return True
 
 

@@ -20,6 +20,7 @@ SCORE_SOURCES: dict[ScoreSource, str] = {
     "engine": "from the embedded engine",
     "votes": "from votes",
     "stated": "in the model's own words",
+    "classifier": "from the classifier's own number",
 }
 
 

@@ -21,7 +21,7 @@ def load_taxonomy(name: str) -> Taxonomy:
     """
     folder = assets.find("categories", name)
     head_path = folder / "taxonomy.yaml"
-    head = _mapping(head_path)
+    head = read_mapping(head_path)
     if head.get("id") != folder.resolve().name:
         raise AssetError(f"{head_path}: 'id' must equal the name of the folder, {folder.resolve().name!r}")
     listed = head.get("categories")
@@ -33,7 +33,7 @@ def load_taxonomy(name: str) -> Taxonomy:
         raise AssetError(f"{head_path}: 'categories' does not list {', '.join(sorted(p.stem for p in strangers))}")
     pages = []
     for path in paths:
-        page = _mapping(path)
+        page = read_mapping(path)
         if page.get("id") != path.stem:
             raise AssetError(f"{path}: 'id' must equal the file name {path.stem!r}")
         pages.append(page)
@@ -46,8 +46,12 @@ def load_taxonomy(name: str) -> Taxonomy:
         raise AssetError(f"{folder}: {where}: {first['msg']}") from None
 
 
-def _mapping(path: Path) -> dict[str, Any]:
-    """The file as a YAML mapping."""
+def read_mapping(path: Path) -> dict[str, Any]:
+    """The file as a YAML mapping.
+
+    Raises:
+        AssetError: it cannot be read or is none.
+    """
     try:
         content = yaml.safe_load(assets.read_text(path))
     except yaml.YAMLError as error:

@@ -58,6 +58,19 @@ REPLIES = [
     pytest.param(reply("malformed", Fault.BAD_JSON, "{broken c0ffee"), id="broken"),
     pytest.param(reply("refused", Fault.REFUSAL_FIELD, None), id="refused"),
     pytest.param(reply("filtered", Fault.FILTER_PROMPT, None, detail="blocked: self_harm high"), id="filtered"),
+    pytest.param(
+        reply(
+            "filtered",
+            Fault.FILTER_PROMPT,
+            None,
+            danger=True,
+            attack=True,
+            link="openai:b",
+            degraded=True,
+            troubles=(("openai:a", Fault.TIMEOUT), ("openai:a", Fault.SERVER_ERROR)),
+        ),
+        id="dangerous",
+    ),
     pytest.param(reply("truncated", Fault.TRUNCATED, verdict()), id="truncated"),
     pytest.param(reply("mismatched", Fault.NONCE_MISMATCH, verdict(nonce="f00f00")), id="mismatched"),
 ]

@@ -1,0 +1,218 @@
+"""The moderation endpoint of the OpenAI protocol, `POST /moderations`: a text in, thirteen yes-or-no categories out.
+
+A second, smaller protocol beside `Backend`, with the same client, the same retries and the same faults. Nothing in a reply is taken on
+trust: a key more or less, a boolean that is none, a score outside 0 to 1 or a flag that the categories contradict is no complete reply.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+import openai
+from pydantic import Field
+
+from crisis_filter.backends.base import Reply, Request
+from crisis_filter.backends.client import LOGGERS, body_of, open_client
+from crisis_filter.backends.http_faults import fault_of
+from crisis_filter.backends.parse import load_object, server_model
+from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
+from crisis_filter.backends.silence import guard_loggers
+from crisis_filter.backends.spec import BackendKind, BackendSpec
+from crisis_filter.errors import BackendError
+from crisis_filter.schema import Fault, Record
+
+__all__ = [
+    "CATEGORIES",
+    "PINNED_MODEL",
+    "Moderation",
+    "ModerationReply",
+    "ModerationSpec",
+    "OpenAIModeration",
+    "read_moderation",
+]
+
+PINNED_MODEL = "omni-moderation-2024-09-26"
+"""The dated model; `omni-moderation-latest` can become another one overnight."""
+_OPTIONAL = ("illicit", "illicit/violent")
+CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    *_OPTIONAL,
+    "self-harm",
+    "self-harm/intent",
+    "self-harm/instructions",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
+"""All keys of a reply; the older text models leave out those of `illicit`."""
+
+
+class ModerationSpec(BackendSpec):
+    """Which moderation endpoint, and how; of the fields of a backend those of `openai` count, and temperature and seed are never sent."""
+
+    kind: BackendKind = "openai"
+    model: str = Field(default=PINNED_MODEL, min_length=1)
+
+    @property
+    def name(self) -> str:
+        """`moderation:MODEL`."""
+        return f"moderation:{self.model}"
+
+
+class ModerationReply(Record):
+    """What an endpoint said of one text. It holds no word of the text."""
+
+    flagged: bool
+    categories: dict[str, bool]
+    """By key of `CATEGORIES`; beside a fault those that could be read."""
+    scores: dict[str, float]
+    """0 to 1, for the same keys; empty beside a fault."""
+    fault: Fault | None = None
+    """`schema` or `model_drift` when a flag was read from a reply that was otherwise faulty; the lack of a flag is never read from one."""
+    model: str | None = None
+    """The model the server said it used."""
+    attempts: int = 1
+    troubles: tuple[tuple[str, Fault], ...] = ()
+    """What requests before the last one met."""
+
+
+class Moderation(Protocol):
+    """Any moderation endpoint."""
+
+    @property
+    def name(self) -> str:
+        """`moderation:MODEL`."""
+        ...
+
+    async def moderate(self, text: str, deadline_s: float) -> ModerationReply:
+        """Judge one text.
+
+        Raises:
+            BackendError: no complete reply came back within `deadline_s` seconds, retries and waits included.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Release connections. Calling it twice does nothing."""
+        ...
+
+
+class OpenAIModeration:
+    """A moderation endpoint behind the OpenAI protocol.
+
+    Args:
+        spec: which.
+        rng: source of the jitter between attempts.
+    """
+
+    def __init__(self, spec: ModerationSpec, rng: np.random.Generator) -> None:
+        guard_loggers(*LOGGERS)
+        self._spec = spec
+        self._rng = rng
+        self._policy = RetryPolicy(attempts=spec.attempts, attempt_timeout_s=spec.attempt_timeout_s)
+        self._client = open_client(spec)
+
+    @property
+    def name(self) -> str:
+        """`moderation:MODEL`."""
+        return self._spec.name
+
+    async def moderate(self, text: str, deadline_s: float) -> ModerationReply:
+        """Judge one text; see `Moderation.moderate`."""
+
+        async def send(_: Ask, tally: Tally) -> Reply[ModerationReply] | BackendError:
+            tally.requests += 1
+            return await self._send(text)
+
+        guard_loggers(*LOGGERS)
+        request = Request(
+            system="", user=text, answer=ModerationReply, nonce="", deadline_s=deadline_s, purpose="moderate"
+        )
+        reply = await persist(send, request, self._policy, self._rng, name=self.name, reask=False)
+        if reply.answer is None:
+            error = BackendError(reply.fault or Fault.INTERNAL, reply.detail, retryable=False)
+            error.attempts = reply.attempts
+            raise error
+        found = reply.answer.model_copy(update={"attempts": reply.attempts, "troubles": reply.troubles})
+        if self._spec.model_reported in (None, found.model):
+            return found
+        if found.flagged:
+            return found.model_copy(update={"fault": Fault.MODEL_DRIFT})
+        error = BackendError(Fault.MODEL_DRIFT, "another model answered", retryable=False)
+        error.attempts = found.attempts
+        raise error
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
+    async def _send(self, text: str) -> Reply[ModerationReply] | BackendError:
+        road = self._client.moderations.with_streaming_response
+        try:
+            async with road.create(input=text, model=self._spec.model) as response:
+                body = await body_of(response)
+        except openai.APITimeoutError:
+            return BackendError(Fault.TIMEOUT, "one request took too long", retryable=True)
+        except openai.APIStatusError as error:
+            return fault_of(error.status_code, error.response.headers, error.body)
+        except openai.APIConnectionError:
+            return BackendError(Fault.BROKEN_REPLY, "the connection failed", retryable=True)
+        found = body if isinstance(body, BackendError) else read_moderation(body)
+        return found if isinstance(found, BackendError) else Reply(finish="answered", answer=found)
+
+
+def read_moderation(body: bytes) -> ModerationReply | BackendError:
+    """Read a body that came with HTTP 200.
+
+    Returns:
+        The reply, with the fault `schema` where it flags and is otherwise not as documented; `BROKEN_REPLY`, retryable, for anything that is
+        no moderation at all; `SCHEMA` for a reply that is not as documented and flags nothing.
+    """
+    try:
+        text = body.decode()
+        loose = json.loads(text)
+    except (ValueError, RecursionError):
+        return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
+    results = loose.get("results") if isinstance(loose, dict) and not loose.get("error") else None
+    if not isinstance(results, list):
+        return BackendError(Fault.BROKEN_REPLY, "the body is no moderation", retryable=True)
+    results = [result for result in results if isinstance(result, Mapping)]
+    model = server_model(loose.get("model"))
+    if load_object(text) is not None and len(loose["results"]) == 1 == len(results) and _as_documented(results[0]):
+        categories = {key: said for key, said in results[0]["categories"].items() if said is not None}
+        scores = {key: float(results[0]["category_scores"][key]) for key in categories}
+        return ModerationReply(flagged=results[0]["flagged"], categories=categories, scores=scores, model=model)
+    flags = {key for result in results for key, said in _mapping(result, "categories").items() if said is True}
+    if flags or any(result.get("flagged") is True for result in results):
+        known = {key: True for key in CATEGORIES if key in flags}
+        return ModerationReply(flagged=True, categories=known, scores={}, fault=Fault.SCHEMA, model=model)
+    return BackendError(Fault.SCHEMA, "the reply is not as documented", retryable=False)
+
+
+def _as_documented(result: Mapping[str, Any]) -> bool:
+    categories, scores = _mapping(result, "categories"), _mapping(result, "category_scores")
+    said = {key: value for key, value in categories.items() if not (key in _OPTIONAL and value is None)}
+    return (
+        type(result.get("flagged")) is bool
+        and set(CATEGORIES) - set(_OPTIONAL) <= set(said) <= set(CATEGORIES)
+        and all(type(value) is bool for value in said.values())
+        and result["flagged"] == any(said.values())
+        and set(said) <= set(scores) <= set(CATEGORIES)
+        and all(_is_share(scores[key]) for key in said)
+    )
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0.0 <= value <= 1.0
+
+
+def _mapping(result: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    value = result.get(name)
+    return value if isinstance(value, Mapping) else {}

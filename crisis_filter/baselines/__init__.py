@@ -1,0 +1,1 @@
+"""Other people's guardrails as detectors, for evaluation: their verdicts are never routed."""
