@@ -2,8 +2,8 @@
 
     python -m bench.engines [--external PATH/single_turn.jsonl] [--engine FOLDER ...] [--json FILE] [--plot FILE.svg] [--allow-absent]
 
-Every system, ours too, runs in a process of its own through the same runner (`peers/offline_runner.py`, which says how each package is called and what
-counts as flagged): one message at a time, one thread, one core, no network. Packages are pinned with hashes, each in its own environment (`peers/environments.py`).
+Every system, ours too, runs in a process of its own through the same runner (`peers/offline_runner.py`; `crisis_filter/baselines/offline_rules.py` says how each
+package is called and what counts as flagged): one message at a time, one thread, one core, no network. Packages are pinned with hashes, each in its own environment (`peers/environments.py`).
 
 - Sets: `data/simulated-v1`, test and test-hard, and an external file of lines with `id`, `text`, `crisis` (null is not scored), `categories` and `near_miss`.
 - No verdict (our filter's undetermined, a package that raises or refuses) is counted by itself and is wrong in both rates.

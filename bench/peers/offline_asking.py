@@ -58,6 +58,10 @@ class Said:
     """`None`: no verdict."""
     ms: float
     score: float | None
+    labels: tuple[str, ...] = ()
+    """What it named, in its own words."""
+    fault: str = ""
+    """Of ours: why there is no verdict."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,16 @@ def ask(system: System, python: Path, cases: Sequence[Case], *, cold: int = 5) -
     others = [_run(system, python, [])[-1]["cold_start_s"] for _ in range(cold - 1)]
     return Answers(
         version=closing["version"],
-        said={row["id"]: Said(row["flagged"], row["ms"], row.get("score")) for row in rows},
+        said={row["id"]: _said(row) for row in rows},
         cold_start_s=statistics.median([closing["cold_start_s"], *others]),
         rss_mb=closing["rss_mb"],
         peak_rss_mb=closing["peak_rss_mb"],
         network=closing["network"],
     )
+
+
+def _said(row: Mapping[str, Any]) -> Said:
+    return Said(row["flagged"], row["ms"], row.get("score"), tuple(row.get("labels", ())), row.get("fault", ""))
 
 
 def _run(system: System, python: Path, lines: Sequence[str]) -> list[dict[str, Any]]:

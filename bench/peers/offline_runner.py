@@ -3,23 +3,15 @@
     offline_runner.py NAME [ENGINE] < messages.jsonl > answers.jsonl
 
 A message is `{"id", "text"}`. Each gets a line `{"id", "flagged", "ms"}`, with `score` where the package gives a probability that can be compared with a
-threshold; the last line holds the version, memory and the time from before the import to the first verdict. No line holds a text. `flagged` is null where
-the package gave no verdict: it raised, refused the message or said itself that it does not know. `ms` is the package's own call and nothing else.
-The process keeps to one core, and a network connection is refused and counted.
+threshold, `labels` where it named something, in its own words, and `fault` where our filter says why it gave no verdict; the last line holds the
+version, memory and the time from before the import to the first verdict. No line holds a text. `flagged` is null where the package gave no verdict: it
+raised, refused the message or said itself that it does not know. `ms` is the package's own call and nothing else. The process keeps to one core, and
+a network connection is refused and counted.
 
-What counts as flagged, by NAME. Each package is called as its README says, and no setting of it was left out that would find more without a download:
+Other people's packages are asked and read as `crisis_filter/baselines/offline_rules.py` says, which also serves them as baselines. It is loaded here as a
+file, not imported as a part of our package: the environments have none of what that package needs, and a peer's measurements would pay for it.
+Ours, by NAME:
 
-- `bh-sentinel-any`: `Pipeline().analyze_sync(text)`, `summary.total_flags` above 0. Any risk flag of any severity, medication not taken among them; what it
-  calls protective factors are no flags. Its most sensitive reading. (`max_severity` is LOW without any flag too, so it cannot tell this.)
-- `bh-sentinel-high`: the same call, `summary.max_severity` HIGH or CRITICAL. `requires_immediate_review` is not used: it is true for combinations of
-  flags only, and false on a plain plan of suicide. The package's second layer is another distribution, which fetches its model at first use.
-- `rrt-advocate`: `CrisisEngine(...).assess(text)`, `crisis_level` other than GREEN, which is where its README routes to support and the most sensitive
-  reading there is. Every message is a session of its own (`reset_session`), since its sliding windows are for the messages of one person. Sentiment by its built-in heuristic,
-  its default.
-- `rrt-advocate-vader`: the same with `vaderSentiment`, its documented extra.
-- `pantheon-guardrails`: `CrisisProtocol().check(text).triggered`; it has no setting that changes what it finds.
-- `cogno-aegis`: `InputGuard(crisis_rules=DEFAULT_CRISIS_RULES).check_text(text)`, category CRISIS. Without those rules, which is the default, it looks for no
-  crisis at all. TOO_LONG is not flagged: the rules have been tried on the whole text before the length.
 - `engine`: our embedded engine at its own threshold, `LocalEngine.load(ENGINE).score(text)`.
 - `filter`: what `crisis-filter --backend local` does, `open_filter(FilterSpec(engine=ENGINE)).classify(text)`; undetermined is no verdict.
 """
@@ -36,12 +28,28 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
+from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 FIRST = "can I move my appointment to thursday"
 """The message of the first verdict, which is no part of any set."""
 _OFF_LIMITS = {"socket.connect", "socket.getaddrinfo", "socket.sendto"}
+
+_RULES = Path(__file__).parent.parent.parent / "crisis_filter/baselines/offline_rules.py"
+
+
+def _rules() -> ModuleType:
+    """The module of that file."""
+    found = spec_from_file_location("offline_rules", _RULES)
+    assert found is not None
+    assert found.loader is not None
+    module = module_from_spec(found)
+    sys.modules[found.name] = module  # a dataclass looks its own module up there
+    found.loader.exec_module(module)
+    return module
+
 
 Plain = Mapping[str, Any]
 """What a package answered, as plain values that hold none of the text."""
@@ -56,34 +64,12 @@ class Tool:
     """Imports the package and makes it ready; takes the engine's folder, which only ours use. What comes back is the call that is timed."""
     plain: Callable[[Any], Plain]
     read: Callable[[Plain], bool | None]
+    labels: Callable[[Plain], tuple[str, ...]] = lambda _: ()
+    """What it named, of an answer that is flagged."""
 
 
-def any_flag(answer: Plain) -> bool | None:
-    """Of `bh-sentinel-any`."""
-    return answer["total_flags"] > 0 if "error_code" not in answer else None
-
-
-def high_or_above(answer: Plain) -> bool | None:
-    """Of `bh-sentinel-high`."""
-    known = {"POSITIVE": False, "LOW": False, "MEDIUM": False, "HIGH": True, "CRITICAL": True}
-    return known.get(answer["max_severity"]) if "error_code" not in answer else None
-
-
-def above_green(answer: Plain) -> bool | None:
-    """Of both `rrt-advocate`."""
-    known = {"GREEN": False, "YELLOW": True, "ORANGE": True, "RED": True, "BLACK": True}
-    return known.get(answer["crisis_level"])
-
-
-def triggered(answer: Plain) -> bool | None:
-    """Of `pantheon-guardrails`."""
-    said = answer["triggered"]
-    return said if isinstance(said, bool) else None
-
-
-def crisis_rule(answer: Plain) -> bool | None:
-    """Of `cogno-aegis`."""
-    return {"ok": False, "too_long": False, "crisis": True}.get(answer["category"])
+def _peer(tool: Any) -> Tool:
+    return Tool(tool.package, lambda _: tool.open(False), tool.plain, tool.read, tool.labels)
 
 
 def at_threshold(answer: Plain) -> bool | None:
@@ -96,49 +82,18 @@ def outcome(answer: Plain) -> bool | None:
     return {"crisis": True, "no_crisis": False}.get(answer["outcome"])
 
 
-def _bh_sentinel(_: str) -> Callable[[str], Any]:
-    from bh_sentinel.core import Pipeline  # type: ignore[import-not-found]
-
-    call: Callable[[str], Any] = Pipeline().analyze_sync
-    return call
-
-
-def _bh_sentinel_plain(answer: Any) -> Plain:
-    if hasattr(answer, "error_code"):
-        return {"error_code": str(answer.error_code)}
-    return {"total_flags": answer.summary.total_flags, "max_severity": str(answer.summary.max_severity)}
+def categories(answer: Plain) -> tuple[str, ...]:
+    """Of `filter`."""
+    found: tuple[str, ...] = answer["categories"]
+    return found
 
 
-def _rrt_advocate(_: str, *, vader: bool = False) -> Callable[[str], Any]:
-    from rrt_advocate import CrisisEngine  # type: ignore[import-not-found]
-
-    analyzer = None
-    if vader:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # type: ignore[import-not-found]
-
-        analyzer = SentimentIntensityAnalyzer()
-    engine = CrisisEngine("bench", sentiment_analyzer=analyzer)
-
-    def assess(text: str) -> Any:
-        engine.reset_session()
-        return engine.assess(text)
-
-    return assess
-
-
-def _pantheon_guardrails(_: str) -> Callable[[str], Any]:
-    from pantheon_guardrails import CrisisProtocol  # type: ignore[import-not-found]
-
-    call: Callable[[str], Any] = CrisisProtocol().check
-    return call
-
-
-def _cogno_aegis(_: str) -> Callable[[str], Any]:
-    from cogno_aegis import InputGuard  # type: ignore[import-not-found]
-    from cogno_aegis.safety import DEFAULT_CRISIS_RULES  # type: ignore[import-not-found]
-
-    call: Callable[[str], Any] = InputGuard(crisis_rules=DEFAULT_CRISIS_RULES).check_text
-    return call
+def _filter_plain(assessment: Any) -> Plain:
+    return {
+        "outcome": assessment.outcome,
+        "categories": tuple(finding.category for finding in assessment.findings),
+        "fault": assessment.fault and assessment.fault.value,
+    }
 
 
 def _engine(folder: str) -> Callable[[str], Any]:
@@ -155,21 +110,10 @@ def _filter(folder: str) -> Callable[[str], Any]:
     return open_filter(FilterSpec(engine=folder)).__enter__().classify
 
 
-def _rrt_plain(answer: Any) -> Plain:
-    return {"crisis_level": answer.crisis_level.name}
-
-
 TOOLS: Mapping[str, Tool] = {
-    "bh-sentinel-any": Tool("bh-sentinel-core", _bh_sentinel, _bh_sentinel_plain, any_flag),
-    "bh-sentinel-high": Tool("bh-sentinel-core", _bh_sentinel, _bh_sentinel_plain, high_or_above),
-    "rrt-advocate": Tool("rrt-advocate", _rrt_advocate, _rrt_plain, above_green),
-    "rrt-advocate-vader": Tool("rrt-advocate", lambda _: _rrt_advocate(_, vader=True), _rrt_plain, above_green),
-    "pantheon-guardrails": Tool(
-        "pantheon-guardrails", _pantheon_guardrails, lambda a: {"triggered": a.triggered}, triggered
-    ),
-    "cogno-aegis": Tool("cogno-aegis", _cogno_aegis, lambda a: {"category": a.category.value}, crisis_rule),
+    **{name: _peer(tool) for name, tool in _rules().TOOLS.items()},
     "engine": Tool("crisis-filter", _engine, lambda a: {"score": float(a[0]), "threshold": a[1]}, at_threshold),
-    "filter": Tool("crisis-filter", _filter, lambda a: {"outcome": a.outcome}, outcome),
+    "filter": Tool("crisis-filter", _filter, _filter_plain, outcome, categories),
 }
 """The names that the runner takes."""
 
@@ -182,6 +126,10 @@ def ask(tool: Tool, call: Callable[[str], Any], text: str) -> dict[str, Any]:
         ms = (time.perf_counter() - start) * 1e3
         plain = tool.plain(answer)
         said: dict[str, Any] = {"flagged": tool.read(plain)}
+        if said["flagged"] and (labels := tool.labels(plain)):
+            said["labels"] = list(labels)
+        if said["flagged"] is None and plain.get("fault"):
+            said["fault"] = plain["fault"]
     except Exception as error:  # noqa: BLE001 - whatever is raised is what the caller sees
         return {"flagged": None, "ms": (time.perf_counter() - start) * 1e3, "error": type(error).__name__}
     return {**said, "ms": ms, **({"score": plain["score"]} if "score" in plain else {})}

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from rich.table import Table
-from rich.text import Text
-
+from crisis_filter.cli.evaluate_flags import marked_category, show_flags
+from crisis_filter.cli.evaluate_table import print_table, text
 from crisis_filter.cli.show import plain
 from crisis_filter.evaluation.records import Scores
 from crisis_filter.evaluation.report.comparing import versus
+from crisis_filter.evaluation.report.scoping import scope_words
 from crisis_filter.evaluation.report.stage_one import by_outcome
 from crisis_filter.evaluation.report.summary import unanswered
 from crisis_filter.evaluation.report.words import (
     NO_INTERVAL,
     UNDEFINED,
     between,
-    category_words,
     clean,
     counted,
     estimate,
@@ -28,11 +27,12 @@ from crisis_filter.evaluation.report.words import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
 
     from rich.console import Console
 
-    from crisis_filter.evaluation.records import Categorising, CategoryRow, Evaluation, SystemReport
+    from crisis_filter.evaluation.category_records import Averages, Categorising, CategoryRow, Scope
+    from crisis_filter.evaluation.records import Evaluation, SystemReport
     from crisis_filter.stats.intervals import Interval
     from crisis_filter.stats.resampling import Span
 
@@ -52,16 +52,16 @@ def show(evaluation: Evaluation, console: Console) -> None:
     """
     gold, wide = evaluation.gold, console.width >= _WIDE
     console.print(
-        _text(
+        text(
             f"{counted(gold.messages, 'message')}, {gold.crises:,} of them {'a crisis' if gold.crises == 1 else 'crises'}. Labels of {gold.name}: {gold.labelled_by}"
         )
     )
     for left in evaluation.left_out:
-        console.print(_text(unanswered(left)))
+        console.print(text(unanswered(left)))
     for warning in evaluation.warnings:
-        console.print(_text(f"warning: {warning}"))
+        console.print(text(f"warning: {warning}"))
     failures = "as wrong" if evaluation.settings.failures == "wrong" else "as a crisis, since it reaches a person"
-    _print(
+    print_table(
         console,
         f"Stage 1, {level(evaluation.settings.level)} intervals; undetermined counts {failures}",
         ("system", "messages", "crisis", "undetermined", "not crisis", "rate"),
@@ -70,27 +70,8 @@ def show(evaluation: Evaluation, console: Console) -> None:
     )
     _scores(evaluation, console, wide=wide)
     _stage_two(evaluation, console, wide=wide)
+    show_flags(evaluation, console)
     _pairs(evaluation, console, wide=wide)
-
-
-def _text(text: str) -> Text:
-    return Text(plain(text))
-
-
-def _print(
-    console: Console, title: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, numbers: Sequence[int] = ()
-) -> None:
-    """A heading and a table, parted from what stands before."""
-    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="bold underline")
-    for place, head in enumerate(heads):
-        table.add_column(
-            head, overflow="fold", justify="right" if place in numbers else "left", no_wrap=place in numbers
-        )
-    for row in rows:
-        table.add_row(*map(_text, row))
-    console.print()
-    console.print(Text(title, style="bold"))
-    console.print(table)
 
 
 def _stage_one(report: SystemReport, *, wide: bool) -> Iterator[tuple[str, ...]]:
@@ -130,35 +111,52 @@ def _scores(evaluation: Evaluation, console: Console, *, wide: bool) -> None:
     if rows:
         heads = ("system", "no score", "AUROC", *(f"at {target:g}" for target in targets))
         title = "Scores: ranking, and false alarms of the others where at least that share of crises is found"
-        _print(console, title, heads, rows, numbers=range(1, len(heads)))
+        print_table(console, title, heads, rows, numbers=range(1, len(heads)))
 
 
 def _stage_two(evaluation: Evaluation, console: Console, *, wide: bool) -> None:
     """Each category where there is room, and the averages."""
-    found = [(clean(each.system.name), each.categorising) for each in evaluation.systems if each.categorising]
+    found = [
+        (clean(each.system.name), each.system.scope, each.categorising)
+        for each in evaluation.systems
+        if each.categorising
+    ]
     for each in evaluation.systems:
         if each.categorising is None and each.no_categories:
             console.print()
-            console.print(_text(f"{clean(each.system.name)}: no Stage 2, because {each.no_categories}."))
+            console.print(text(f"{clean(each.system.name)}: no Stage 2, because {each.no_categories}."))
     if not found:
         return
-    if sum(len(one.rows) for _, one in found) > _MOST_ROWS:
-        rows = [(name, *_macro(one, wide=wide)) for name, one in found]
-        _print(console, f"{_FLAT}; averages over categories", ("system", *_RATES), rows, numbers=(1, 2, 3))
+    for words in scope_words(evaluation):
+        console.print()
+        console.print(text(words))
+    if sum(len(one.rows) for *_, one in found) > _MOST_ROWS:
+        rows = [(f"{name}\n{over}", *cells) for name, _, one in found for _, over, *cells in _macros(one, wide=wide)]
+        heads = ("system, categories", *_RATES)
+        print_table(console, f"{_FLAT}; averages over categories", heads, rows, numbers=(1, 2, 3))
         return
-    for name, one in found:
-        rows = [_category(row, wide=wide) for row in one.rows]
-        rows.append(("macro", "", *_macro(one, wide=wide)))
-        _print(console, f"{_FLAT}. {plain(name)}", ("category", "messages", *_RATES), rows, numbers=(1, 2, 3, 4))
+    for name, scope, one in found:
+        rows = [_category(row, scope, wide=wide) for row in one.rows]
+        rows += _macros(one, wide=wide)
+        print_table(console, f"{_FLAT}. {plain(name)}", ("category", "messages", *_RATES), rows, numbers=(1, 2, 3, 4))
 
 
-def _category(row: CategoryRow, *, wide: bool) -> tuple[str, ...]:
+def _category(row: CategoryRow, scope: Scope | None, *, wide: bool) -> tuple[str, ...]:
     rates = (f"{ratio(of)}  {_around(of, wide=wide)}" for of in (row.flat.sensitivity, row.flat.ppv))
-    return (category_words(row.category), f"{row.labelled:,}", *rates, number(row.flat.f1))
+    return (marked_category(row.category, scope, wide=wide), f"{row.labelled:,}", *rates, number(row.flat.f1))
 
 
-def _macro(one: Categorising, *, wide: bool) -> Iterator[str]:
-    for of in (one.flat.macro_sensitivity, one.flat.macro_ppv, one.flat.macro_f1):
+def _macros(one: Categorising, *, wide: bool) -> Iterator[tuple[str, ...]]:
+    yield ("macro", f"all {len(one.rows)}", *_macro(one.flat, wide=wide))
+    if one.in_scope is not None:
+        yield ("macro", f"{len(one.in_scope.categories)} in scope", *_macro(one.in_scope.flat, wide=wide))
+
+
+def _macro(averages: Averages | None, *, wide: bool) -> Iterator[str]:
+    if averages is None:
+        yield from [UNDEFINED] * 3
+        return
+    for of in (averages.macro_sensitivity, averages.macro_ppv, averages.macro_f1):
         yield _span(of.estimate, of.bootstrap, wide=wide)
 
 
@@ -179,8 +177,11 @@ def _pairs(evaluation: Evaluation, console: Console, *, wide: bool) -> None:
     if rows:
         heads = ("pair", "only one right", "difference", "p", "adjusted p")
         title = f"Pairs on the same messages, first minus second: exact McNemar, p adjusted after {evaluation.settings.adjustment.capitalize()}"
-        _print(console, title, heads, rows, numbers=(1, 2, 3, 4))
-    if len(evaluation.pairs) > _MOST_PAIRS:
-        console.print(
-            _text(f"{counted(len(evaluation.pairs) - _MOST_PAIRS, 'more row')} in a report: add --output report.html")
-        )
+        print_table(console, title, heads, rows, numbers=(1, 2, 3, 4))
+    more = (
+        (max(0, len(evaluation.pairs) - _MOST_PAIRS), "more row"),
+        (len(evaluation.category_pairs), "test of pairs within categories", "tests of pairs within categories"),
+    )
+    for n, *what in more:
+        if n:
+            console.print(text(f"{counted(n, *what)} in a report: add --output report.html"))

@@ -5,15 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
+from crisis_filter.evaluation.category_records import SHOWN, Average, Averages, Categorising, CategoryRow, Cell, InScope
 from crisis_filter.evaluation.matching import CRISIS, Answers, Flags, Matched
-from crisis_filter.evaluation.records import SHOWN, Average, Averages, Categorising, CategoryRow, Cell, Settings
+from crisis_filter.evaluation.records import Settings
 from crisis_filter.evaluation.screening import measures
 from crisis_filter.stats import multilabel
-from crisis_filter.stats.binary import Counts, f1, ppv, sensitivity
+from crisis_filter.stats.binary import f1, ppv, sensitivity
 from crisis_filter.stats.resampling import Resampling
 
-__all__ = ["categorising", "why_not"]
+__all__ = ["averages", "categorising", "scoped", "why_not"]
 
 
 def why_not(matched: Matched, answers: Answers) -> str:
@@ -46,8 +48,9 @@ def categorising(matched: Matched, answers: Answers, settings: Settings) -> Cate
             )
             for category, whole, part in zip(matched.categories, flat, hierarchical, strict=True)
         ),
-        flat=_averages(flat, truth, said, clusters, settings),
-        hierarchical=_averages(hierarchical, truth[inside], said[inside], within, settings),
+        flat=averages(matched.categories, truth, said, clusters, settings),
+        hierarchical=averages(matched.categories, truth[inside], said[inside], within, settings),
+        in_scope=scoped(matched, answers, said, inside, settings),
         exact=multilabel.exact_match(truth[inside], said[inside], settings.level, settings.interval),
         exact_flat=multilabel.exact_match(truth, said, settings.level, settings.interval),
         hamming=multilabel.hamming_loss(truth[inside], said[inside]),
@@ -57,9 +60,47 @@ def categorising(matched: Matched, answers: Answers, settings: Settings) -> Cate
     )
 
 
-def _averages(
-    counts: Sequence[Counts], truth: Flags, said: Flags, clusters: Sequence[str] | None, settings: Settings
+def scoped(
+    matched: Matched, answers: Answers, said: Flags, inside: NDArray[np.intp] | None, settings: Settings
+) -> InScope | None:
+    """Averages over the categories that a baseline is meant for; `None` where nobody said which.
+
+    Args:
+        matched: labels and answers; labels must say the categories.
+        answers: of one system.
+        said: shape (messages, categories).
+        inside: places of the messages that it took for a crisis, for the hierarchical averages; `None` makes none.
+        settings: draws and intervals.
+    """
+    scope = answers.run.system.scope
+    if scope is None or matched.truth is None:
+        return None
+    names = tuple(category for category in matched.categories if category in scope.inside)
+    if not names:
+        return InScope(categories=(), flat=None, hierarchical=None)
+    columns = [matched.categories.index(name) for name in names]
+    truth, chosen, clusters = matched.truth[:, columns], said[:, columns], matched.clusters
+    flat = averages(names, truth, chosen, clusters, settings)
+    if inside is None:
+        return InScope(categories=names, flat=flat, hierarchical=None)
+    within = None if clusters is None else [clusters[at] for at in inside]
+    hierarchical = averages(names, truth[inside], chosen[inside], within, settings)
+    return InScope(categories=names, flat=flat, hierarchical=hierarchical)
+
+
+def averages(
+    names: Sequence[str], truth: Flags, said: Flags, clusters: Sequence[str] | None, settings: Settings
 ) -> Averages:
+    """Averages over categories with their intervals.
+
+    Args:
+        names: of the categories, at least one.
+        truth: shape (messages, categories).
+        said: the same shape.
+        clusters: of each message; `None` takes messages for independent.
+        settings: draws and intervals.
+    """
+    counts = multilabel.by_category(truth, said, names)
     how = Resampling(np.random.default_rng(settings.seed), settings.resamples, clusters)
     drawn = multilabel.bootstrap_averages(truth, said, how, settings.level)
     across = [

@@ -8,7 +8,8 @@ import numpy as np
 
 from crisis_filter.assets import package_version
 from crisis_filter.evaluation.categories import categorising, why_not
-from crisis_filter.evaluation.comparing import gaps, pairs, ranking_gaps, together
+from crisis_filter.evaluation.comparing import category_pairs, gaps, pairs, ranking_gaps, together
+from crisis_filter.evaluation.flagging import flagging
 from crisis_filter.evaluation.gold import FACETS, Gold
 from crisis_filter.evaluation.matching import Answers, Matched, match
 from crisis_filter.evaluation.prevalences import PREVALENCES, at_prevalences
@@ -76,6 +77,7 @@ def evaluate(
             _system(matched, answers, settings, (*FACETS, *facets), prevalences) for answers in matched.systems
         ),
         pairs=pairs(matched, settings),
+        category_pairs=category_pairs(matched, named, settings),
         gaps=(*ranking_gaps(matched, settings), *gaps(matched, named, settings)),
         together=together(matched, settings),
         left_out=missing,
@@ -92,6 +94,7 @@ def _system(
         screening=first,
         categorising=categorising(matched, answers, settings),
         no_categories=why_not(matched, answers),
+        flagging=flagging(matched, answers, settings),
         subgroups=subgroups(matched, answers, tuple(dict.fromkeys(facets)), settings),
         scores=scores(matched, answers, settings),
         prevalences=at_prevalences(first, prevalences, settings),

@@ -10,12 +10,15 @@ from typing import Literal
 
 from pydantic import Field
 
+from crisis_filter.evaluation.category_records import Categorising, Flagging, Measures, Scope
 from crisis_filter.schema import Record
 from crisis_filter.stats.intervals import Interval
 from crisis_filter.stats.resampling import Span
 
 Kind = Literal["assessments", "binary", "severity"]
 """What a system says of a message: a whole assessment, crisis or not, or one severity that a cut turns into crisis or not."""
+Way = Literal["named", "flag"]
+"""How an answer about one category is read: the categories that a system names, or its one flag, crisis or not, taken for every category."""
 
 
 class GoldSet(Record):
@@ -70,17 +73,8 @@ class System(Record):
     versions: tuple[str, ...] = ()
     cut: str = ""
     """Of a severity-only system: the least severity that counts as a crisis."""
-
-
-class Measures(Record):
-    """The figures of one two-by-two table. An estimate is `None` where nothing was counted."""
-
-    sensitivity: Interval
-    specificity: Interval
-    ppv: Interval
-    npv: Interval
-    accuracy: Interval
-    f1: float | None
+    scope: Scope | None = None
+    """Of a baseline; `None` for anything else, and where no map tells."""
 
 
 class Screening(Record):
@@ -104,69 +98,6 @@ class Screening(Record):
     """Ids of messages that are no crisis and were taken for one."""
     undetermined: tuple[str, ...]
     """Ids."""
-
-
-class CategoryRow(Record):
-    """One category of Stage 2."""
-
-    category: str
-    labelled: int
-    """Messages that carry it."""
-    flat: Measures
-    """Over all messages, end to end: what Stage 1 missed is missed here too. This is the headline."""
-    hierarchical: Measures
-    """Over the messages that this system took for a crisis."""
-
-
-class Average(Record):
-    """An average over categories."""
-
-    estimate: float | None
-    bootstrap: Span | None = None
-    """From resamples of messages or clusters: sampling error."""
-    across: Span | None = None
-    """Student's t over the categories' own figures, as the VBHSF paper has it: spread between categories, not sampling error."""
-
-
-class Averages(Record):
-    """Averages of one way of counting."""
-
-    macro_sensitivity: Average
-    macro_ppv: Average
-    macro_f1: Average
-    micro_sensitivity: Interval
-    micro_ppv: Interval
-    micro_f1: Average
-
-
-class Cell(Record):
-    """A cell of the misclassification matrix."""
-
-    truth: str
-    said: str
-    messages: int
-    ids: tuple[str, ...]
-    """At most `SHOWN` of them."""
-
-
-class Categorising(Record):
-    """Stage 2: which categories."""
-
-    rows: tuple[CategoryRow, ...]
-    flat: Averages
-    hierarchical: Averages
-    exact: Interval
-    """Messages taken for a crisis whose categories are all right, of those."""
-    exact_flat: Interval
-    """All messages whose categories are all right, of all."""
-    hamming: float | None
-    """Wrong labels of all labels, over the messages taken for a crisis."""
-    flagged: int
-    unspecified: int
-    """Messages taken for a crisis without a named category."""
-    matrix: tuple[Cell, ...]
-    """Row by row, the category that is true and the one that was said: off the diagonal, messages that carry the first, not the second, and were
-    said to have the second; on it, all errors of that category. Over the messages taken for a crisis (Figure S2 of the VBHSF paper)."""
 
 
 class Subgroup(Record):
@@ -280,6 +211,8 @@ class SystemReport(Record):
     categorising: Categorising | None
     no_categories: str = ""
     """Why Stage 2 is not there."""
+    flagging: Flagging | None = None
+    """`None` where the labels do not say the categories of every crisis."""
     subgroups: tuple[Subgroup, ...]
     scores: Scores | Unscored
     prevalences: tuple[AtPrevalence, ...]
@@ -304,6 +237,15 @@ class Pair(Record):
     """Exact McNemar."""
     p_adjusted: float
     """For all pairs of this outcome."""
+
+
+class CategoryPair(Pair):
+    """Two systems on the same messages, in one category: those that carry it for sensitivity, the others for specificity."""
+
+    category: str
+    way: Way
+    p_adjusted: float
+    """For all pairs of this outcome in this category, read this way."""
 
 
 class ScoreGap(Record):
@@ -348,13 +290,11 @@ class Evaluation(Record):
     gold: GoldSet
     systems: tuple[SystemReport, ...]
     pairs: tuple[Pair, ...] = ()
+    category_pairs: tuple[CategoryPair, ...] = ()
+    """First the categories that systems name, then their overall flags."""
     gaps: tuple[ScoreGap, ...] = ()
     together: tuple[Together, ...] = ()
     left_out: tuple[LeftOut, ...] = ()
     """For each system that lacks an answer or has one too many."""
     warnings: tuple[str, ...] = ()
     """What a reader must know before believing a figure."""
-
-
-SHOWN = 200
-"""Most ids in one cell of a matrix."""

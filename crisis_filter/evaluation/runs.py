@@ -15,9 +15,11 @@ from pydantic import ValidationError
 from crisis_filter.assets import file_sha256
 from crisis_filter.datasets.objects import kind_of
 from crisis_filter.errors import Fault, InputError
+from crisis_filter.evaluation.category_records import Scope
 from crisis_filter.evaluation.made import Made, short
 from crisis_filter.evaluation.records import System
 from crisis_filter.evaluation.rows import Row, rows
+from crisis_filter.evaluation.scope import BASELINE, scope_of
 from crisis_filter.schema import UNSPECIFIED, Assessment, Outcome
 from crisis_filter.tables.formats import listed
 
@@ -109,23 +111,31 @@ def read_run(
         if (first := answers.setdefault(at, answer)) is not answer:
             raise InputError(f"{answer.place}: a second answer for the id of {short(first.place)}; keep one of them")
     severity = not whole and _kind({**head, **names}) == "severity"
+    detector = ", ".join(made.detectors) or "not said"
+    scope = scope_of(detector, taxonomy)
     return Run(
         system=System(
             name=name or path.name.split(".")[0],
             file=str(path),
             sha256=file_sha256(path),
             kind="assessments" if whole or made.detectors else "severity" if severity else "binary",
-            detector=", ".join(made.detectors) or "not said",
+            detector=detector,
             models=tuple(made.models),
             prompts=made.prompts,
             taxonomy=made.taxonomy,
             policy=made.policy,
             versions=tuple(made.versions),
             cut=cut.least if severity and cut else "",
+            scope=scope,
         ),
         answers=answers,
-        warnings=tuple(made.warnings()),
+        warnings=(*made.warnings(), *_unmarked(path, detector, scope)),
     )
+
+
+def _unmarked(path: Path, detector: str, scope: Scope | None) -> Iterator[str]:
+    if scope is None and detector.startswith(BASELINE):
+        yield f"{path.name}: nothing says which categories its baseline is meant for, so none is marked as out of its scope"
 
 
 def _first(path: Path) -> dict[str, object] | None:

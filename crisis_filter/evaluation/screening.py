@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from crisis_filter.evaluation.category_records import Measures
 from crisis_filter.evaluation.matching import CRISIS, NO_CRISIS, UNDETERMINED, Answers, Flags, Matched
-from crisis_filter.evaluation.records import LeftOut, Measures, Screening, Settings, Subgroup
+from crisis_filter.evaluation.records import LeftOut, Screening, Settings, Subgroup
 from crisis_filter.schema import OUTCOMES
 from crisis_filter.stats.binary import Counts, metrics
 from crisis_filter.stats.intervals import proportion

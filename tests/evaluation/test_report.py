@@ -90,7 +90,7 @@ def test_ids_are_unique_and_what_is_referred_to_is_there(parsed):
 
 def test_every_figure_has_a_caption_the_labels_sentence_and_its_numbers(page, parsed):
     figures = re.findall(r"<figure.*?</figure>", page, re.DOTALL)
-    assert len(figures) == 9
+    assert len(figures) == 10
     for figure in figures:
         assert "<figcaption>" in figure
         assert LABELLED_BY in figure

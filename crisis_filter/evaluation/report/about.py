@@ -6,6 +6,7 @@ import re
 
 from crisis_filter.evaluation.records import Evaluation, GoldSet, Settings, System
 from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.scoping import marked
 from crisis_filter.evaluation.report.words import category_words, clean, counted, level, p_value, rate
 
 _SHORT = 12
@@ -65,7 +66,7 @@ def method(evaluation: Evaluation) -> Section:
             f"Intervals of shares: {_INTERVALS[settings.interval]}, level {level(settings.level)}; they take messages for independent. Intervals "
             f"of predictive values where crises are rare: draws from the posteriors of sensitivity and specificity. Intervals of points of a "
             f"curve: Wilson score. Of other figures: {settings.resamples:,} bootstrap resamples of {units}, seed {settings.seed}. Pairs of systems: exact McNemar "
-            f"test, p adjusted after {_ADJUSTMENTS[settings.adjustment]} for all pairs of one rate; all systems at once: Cochran's Q.",
+            f"test, p adjusted after {_ADJUSTMENTS[settings.adjustment]} for all pairs of one rate, in a category for the pairs there; all systems at once: Cochran's Q.",
             "“Undefined” means that nothing was counted; it is not zero.",
             "This is a measurement of a screening aid for people to act on. It is no diagnosis and no proof that a system is fit for a purpose, "
             "and it holds for these messages and these labels alone.",
@@ -99,16 +100,18 @@ def _systems(evaluation: Evaluation) -> Sheet:
 
 
 def _made(system: System) -> str:
-    lines = [clean(system.detector), *(f"model {_brief(each)}" for each in system.models)]
+    lines = [clean(system.detector), *(f"model {brief(each)}" for each in system.models)]
     lines += [f"version {clean(each)}" for each in system.versions]
     if system.kind == "binary":
         lines.append("says crisis or not, no category")
     if system.kind == "severity":
         lines.append(f"says a severity; a crisis from {clean(system.cut)} up")
+    if system.scope is not None:
+        lines.append(marked(system.scope))
     return "\n".join(lines)
 
 
-def _brief(model: str) -> str:
+def brief(model: str) -> str:
     """A digest cut, anything else whole."""
     name = clean(model)
     return name[:_SHORT] if _DIGEST.fullmatch(name) else name

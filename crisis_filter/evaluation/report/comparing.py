@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from crisis_filter.evaluation.records import Evaluation, Pair, ScoreGap
+from crisis_filter.evaluation.records import Evaluation, Pair, ScoreGap, Way
 from crisis_filter.evaluation.report.parts import Section, Sheet
 from crisis_filter.evaluation.report.words import (
     category_words,
@@ -14,6 +14,17 @@ from crisis_filter.evaluation.report.words import (
     rate,
     signed,
     spanned,
+)
+
+_PAIR_HEADS = (
+    "first \u2212 second",
+    "rate",
+    "messages",
+    "only first right",
+    "only second right",
+    "difference",
+    "exact p",
+    "adjusted p",
 )
 
 
@@ -68,6 +79,20 @@ def pairs(evaluation: Evaluation) -> Section:
     )
 
 
+def within_categories(evaluation: Evaluation, way: Way) -> tuple[Sheet, ...]:
+    """The tests of every two systems in each category, read one way; none for one system."""
+    rows = tuple((category_words(one.category), *_pair(one)) for one in evaluation.category_pairs if one.way == way)
+    if not rows:
+        return ()
+    read = "by the categories that they name, flat" if way == "named" else "by their overall flags"
+    heads = ("category", *_PAIR_HEADS)
+    caption = (
+        f"Pairs within each category, {read}: sensitivity over the messages that carry it, specificity over the others; exact McNemar p, "
+        f"and p adjusted for the pairs of one rate of one category ({evaluation.settings.adjustment.capitalize()}), not for there being several categories"
+    )
+    return (Sheet(caption, heads, rows, names=3, fold=f"{counted(len(rows), 'test')} of pairs within categories"),)
+
+
 def versus(one: Pair | ScoreGap) -> str:
     """Two systems by name, as their figures are subtracted: `A \u2212 B`."""
     return f"{clean(one.first)} \u2212 {clean(one.second)}"
@@ -80,21 +105,11 @@ def _alone(evaluation: Evaluation) -> str:
 
 
 def _pairs(evaluation: Evaluation) -> Sheet:
-    heads = (
-        "first \u2212 second",
-        "rate",
-        "messages",
-        "only first right",
-        "only second right",
-        "difference",
-        "exact p",
-        "adjusted p",
-    )
     caption = (
         f"Pairs: difference of the rates (first minus second) with Agresti-Min {level(evaluation.settings.level)} interval, exact McNemar p, "
         f"and p adjusted for all pairs of one rate ({evaluation.settings.adjustment.capitalize()})"
     )
-    return Sheet(caption, heads, tuple(map(_pair, evaluation.pairs)), names=2)
+    return Sheet(caption, _PAIR_HEADS, tuple(map(_pair, evaluation.pairs)), names=2)
 
 
 def _pair(one: Pair) -> tuple[str, ...]:

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from crisis_filter.evaluation.records import Evaluation
+from crisis_filter.evaluation.records import Evaluation, System
 from crisis_filter.evaluation.report.comparing import levels
+from crisis_filter.evaluation.report.flag import flagged
 from crisis_filter.evaluation.report.ink import GRID, Look, altair, data, draw, look
 from crisis_filter.evaluation.report.parts import Figure, Key, Panel
 from crisis_filter.evaluation.report.stage_two import categorised
@@ -30,6 +31,8 @@ class Mark:
     system: str
     look: Look
     interval: Interval
+    scope: str = ""
+    """Of a category: whether the system is meant for it, in a word; "" where nobody said."""
 
 
 def keys(evaluation: Evaluation, places: Iterable[int]) -> tuple[Key, ...]:
@@ -44,20 +47,54 @@ def by_category(evaluation: Evaluation) -> Figure | None:
     if not found:
         return None
     rows = [
-        (category_words(one.rows[place].category), clean(each.system.name), look(number), one.rows[place].flat)
+        (one.rows[place].category, each.system, look(number), one.rows[place].flat)
         for place in range(max(len(one.rows) for _, _, one in found))
         for number, each, one in found
         if place < len(one.rows)
     ]
-    sensitivity = [Mark(category, system, at, flat.sensitivity) for category, system, at, flat in rows]
-    specificity = [Mark(category, system, at, flat.specificity) for category, system, at, flat in rows]
+    sensitivity = [_of_category(category, system, at, flat.sensitivity) for category, system, at, flat in rows]
+    specificity = [_of_category(category, system, at, flat.specificity) for category, system, at, flat in rows]
     panels = (
         Panel("Sensitivity", forest(sensitivity, "sensitivity", least(m.interval for m in sensitivity))),
         Panel("Specificity", forest(specificity, "specificity", least(m.interval for m in specificity))),
     )
     caption = "Flat: over all messages, so that what Stage 1 misses is missed here too. The two axes begin at different values."
+    caption += _scope_note((*sensitivity, *specificity))
     return Figure(
         "by-category", "Each category, end to end", caption, panels, keys(evaluation, [place for place, _, _ in found])
+    )
+
+
+def by_flag(evaluation: Evaluation) -> Figure | None:
+    """Sensitivity of the overall flag in each category; `None` for one system, and where the labels do not say the categories."""
+    found = flagged(evaluation)
+    if len(found) < 2:
+        return None
+    marks = [
+        _of_category(row.category, each.system, look(number), row.measures.sensitivity)
+        for place in range(max(len(one.rows) for _, _, one in found))
+        for number, each, one in found
+        for row in one.rows[place : place + 1]
+    ]
+    panels = (Panel("Sensitivity", forest(marks, "sensitivity", least(mark.interval for mark in marks))),)
+    caption = f"Of the messages labelled with each category, the share that was taken for a crisis of any kind.{_scope_note(marks)}"
+    return Figure(
+        "by-flag",
+        "Who is flagged, category by category",
+        caption,
+        panels,
+        keys(evaluation, [place for place, _, _ in found]),
+    )
+
+
+def _of_category(category: str, system: System, at: Look, interval: Interval) -> Mark:
+    scope = system.scope.marks.get(category, "") if system.scope is not None else ""
+    return Mark(category_words(category), clean(system.name), at, interval, scope)
+
+
+def _scope_note(marks: Sequence[Mark]) -> str:
+    return " A word after the counts is what the system is meant for: direct, partial or none." * any(
+        m.scope for m in marks
     )
 
 
@@ -142,7 +179,8 @@ def drawn(base: Any, marks: Sequence[Mark], what: str, begin: float) -> list[Any
 def row(mark: Mark, looks: Sequence[Look]) -> dict[str, object]:
     """One mark as data."""
     of = mark.interval
-    owner = ", ".join(part for part in (mark.group, mark.system) if part)
+    meant = f"scope {mark.scope}" if mark.scope else ""
+    owner = ", ".join(part for part in (mark.group, mark.system, meant) if part)
     return {
         "say": f"{owner}: {sentence(of)}",
         "look": looks.index(mark.look),
@@ -170,6 +208,7 @@ def _rows(marks: Sequence[Mark]) -> tuple[list[dict[str, object]], int]:
         of = mark.interval
         name = short(mark.group, 22) if mark.group != before else ""
         counts = f"{UNDEFINED} (0 of 0)" if of.estimate is None else f"{of.count:,}/{of.nobs:,}"
+        counts += f"  {mark.scope}" if mark.scope else ""
         rows.append({**row(mark, looks), "y": y + _STEP / 2, "name": name, "counts": counts})
         before = mark.group
         y += _STEP

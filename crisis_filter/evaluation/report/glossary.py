@@ -5,7 +5,7 @@ from __future__ import annotations
 from crisis_filter.evaluation.records import Evaluation
 from crisis_filter.evaluation.report.parts import Section, Sheet
 
-_WORDS = (
+WORDS = (
     ("crisis, not crisis", "What the labels call a message; nobody was diagnosed."),
     (
         "undetermined",
@@ -29,6 +29,14 @@ _WORDS = (
     (
         "flat, hierarchical",
         "Flat: over all messages, so what Stage 1 misses counts. Hierarchical: over messages that the system took for a crisis.",
+    ),
+    (
+        "overall flag",
+        "A system's one answer, crisis or not. Against a category: as if it were the answer in that category.",
+    ),
+    (
+        "scope",
+        "What another system is meant for by its documentation: a category named (direct), a part of it (partial), or not at all (none).",
     ),
     (
         "AUROC",
@@ -63,5 +71,5 @@ _WORDS = (
 def glossary(_: Evaluation) -> Section:
     """A plain line for each word that is not plain."""
     return Section(
-        "glossary", "Words used here", sheets=(Sheet("In plain words", ("word", "meaning"), _WORDS, names=2),)
+        "glossary", "Words used here", sheets=(Sheet("In plain words", ("word", "meaning"), WORDS, names=2),)
     )

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from importlib import resources
 
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 
 from crisis_filter.evaluation.records import Evaluation
 from crisis_filter.evaluation.report.about import labels, labels_again
+from crisis_filter.evaluation.report.closed import part, policy
 from crisis_filter.evaluation.report.curves import roc
-from crisis_filter.evaluation.report.forest import by_category, by_subgroup
+from crisis_filter.evaluation.report.forest import by_category, by_flag, by_subgroup
 from crisis_filter.evaluation.report.ink import altair
 from crisis_filter.evaluation.report.interactive import Texts, explorer, matrices, wrong
 from crisis_filter.evaluation.report.outline import TITLE, WITHOUT_LABELS, sections
@@ -27,13 +25,13 @@ from crisis_filter.evaluation.report.thresholds import PREVALENCE, VOLUME
 from crisis_filter.evaluation.report.waffle import ten_thousand
 from crisis_filter.evaluation.report.words import clean
 
-_PACKAGE = "crisis_filter.evaluation.report"
 _FIGURES = {
     "screening": (overall,),
     "prevalence": (predictive_values, ten_thousand),
     "ranking": (roc,),
     "calibration": (reliability,),
     "categorising": (by_category,),
+    "flagging": (by_flag,),
     "subgroups": (by_subgroup,),
 }
 """Which figures stand in which section."""
@@ -66,9 +64,9 @@ def html(evaluation: Evaluation, *, texts: Mapping[str, str] | None = None) -> s
     """
     altair()
     written = Texts(texts)
-    style, script = _text("page.css"), _text("page.js")
+    style, script = part("page.css"), part("page.js")
     environment = Environment(
-        loader=FunctionLoader(lambda name: _text(f"templates/{name}")),
+        loader=FunctionLoader(lambda name: part(f"templates/{name}")),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -96,7 +94,7 @@ def html(evaluation: Evaluation, *, texts: Mapping[str, str] | None = None) -> s
         "texts": written.named(),
         "style": style,
         "script": script,
-        "policy": _policy(style, script),
+        "policy": policy(style, script),
     }
     return environment.get_template("page.html.j2").render(context)
 
@@ -113,18 +111,3 @@ def _shown(evaluation: Evaluation) -> Iterator[_Shown]:
 
 def _drawn(figure: str, evaluation: Evaluation) -> tuple[Sheet, ...]:
     return tuple(sheet for section in sections(evaluation) for sheet in section.sheets if sheet.figure == figure)
-
-
-def _text(name: str) -> str:
-    return (resources.files(_PACKAGE) / name).read_text(encoding="utf-8")
-
-
-def _policy(style: str, script: str) -> str:
-    """A content security policy: nothing may be fetched or sent, and only our style and our script act."""
-    return (
-        f"default-src 'none'; style-src {_hash(style)}; script-src {_hash(script)}; base-uri 'none'; form-action 'none'"
-    )
-
-
-def _hash(text: str) -> str:
-    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from statistics import NormalDist
 from typing import Literal
 
-from crisis_filter.evaluation.records import Categorising, Evaluation, Scores, SystemReport
+from crisis_filter.evaluation.category_records import Categorising
+from crisis_filter.evaluation.records import Evaluation, Scores, SystemReport
 from crisis_filter.evaluation.report.ink import look
 from crisis_filter.evaluation.report.scoring import scored
 from crisis_filter.evaluation.report.stage_two import ALL_ERRORS, axes, categorised, hits, matrix_caption

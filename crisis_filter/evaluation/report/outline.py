@@ -6,6 +6,7 @@ from crisis_filter.evaluation.records import Evaluation
 from crisis_filter.evaluation.report.about import about, method
 from crisis_filter.evaluation.report.calibrating import calibration
 from crisis_filter.evaluation.report.comparing import pairs, subgroups
+from crisis_filter.evaluation.report.flag import flagging
 from crisis_filter.evaluation.report.glossary import glossary
 from crisis_filter.evaluation.report.parts import Section
 from crisis_filter.evaluation.report.scoring import ranking
@@ -19,5 +20,6 @@ WITHOUT_LABELS = ("about", "method", "glossary")
 
 def sections(evaluation: Evaluation) -> tuple[Section, ...]:
     """All of them; one whose figures are missing says why."""
-    makers = (about, screening, pairs, prevalence, ranking, calibration, categorising, subgroups, method, glossary)
+    first = (about, screening, pairs, prevalence, ranking, calibration)
+    makers = (*first, categorising, flagging, subgroups, method, glossary)
     return tuple(make(evaluation) for make in makers)

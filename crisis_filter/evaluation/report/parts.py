@@ -17,6 +17,8 @@ class Sheet:
     """How many columns, from the left, name the row; the others are figures."""
     figure: str = ""
     """The figure that it repeats in numbers, if any."""
+    fold: str = ""
+    """Of a long table: what to open it by on a page."""
 
 
 @dataclass(frozen=True, slots=True)

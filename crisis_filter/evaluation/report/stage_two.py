@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from crisis_filter.evaluation.records import Average, Averages, Categorising, Cell, Evaluation, SystemReport
+from collections.abc import Iterator
+
+from crisis_filter.evaluation.category_records import Average, Averages, Categorising, Cell
+from crisis_filter.evaluation.records import Evaluation, SystemReport
+from crisis_filter.evaluation.report.comparing import within_categories
 from crisis_filter.evaluation.report.parts import Section, Sheet
+from crisis_filter.evaluation.report.scoping import in_scope_words, scope_words
 from crisis_filter.evaluation.report.words import (
+    UNDEFINED,
     between,
     category_words,
     clean,
@@ -13,6 +19,7 @@ from crisis_filter.evaluation.report.words import (
     number,
     rate,
     spanned,
+    system_words,
 )
 
 ALL_ERRORS = "all errors"
@@ -44,6 +51,7 @@ def categorising(evaluation: Evaluation) -> Section:
         paragraphs=(
             "Flat figures count all messages end to end, so a crisis that Stage 1 misses is missed in its categories too; they are the headline. "
             "Hierarchical figures count only the messages that a system took for a crisis, so they are over different messages for each system.",
+            *scope_words(evaluation),
         ),
         remarks=without,
         sheets=(
@@ -51,6 +59,7 @@ def categorising(evaluation: Evaluation) -> Section:
             _averages(evaluation, found),
             _whole(found),
             _rows(evaluation, found, hierarchical=True),
+            *within_categories(evaluation, "named"),
             *(_matrix(each, one) for _, each, one in found if one.matrix),
         ),
     )
@@ -85,7 +94,8 @@ def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categoris
                 of = row.hierarchical if hierarchical else row.flat
                 labelled = of.sensitivity.nobs if hierarchical else row.labelled
                 measures = (rate(of.sensitivity), rate(of.specificity), rate(of.ppv), number(of.f1))
-                rows.append((category_words(row.category), clean(each.system.name), f"{labelled:,}", *measures))
+                who = system_words(each.system.name, each.system.scope, row.category)
+                rows.append((category_words(row.category), who, f"{labelled:,}", *measures))
     around = f"{level(evaluation.settings.level)} intervals"
     if hierarchical:
         return Sheet(f"Each category, hierarchical, with {around}", heads, tuple(rows), names=2, figure="by-category")
@@ -95,13 +105,10 @@ def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categoris
 def _averages(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categorising]]) -> Sheet:
     heads = ("system", "counted", "average", "sensitivity", "PPV", "F1")
     rows = [
-        (clean(each.system.name), f"{name}\n{counted(messages, 'message')}", *cells)
+        (clean(each.system.name), way, *cells)
         for _, each, one in found
-        for name, of, messages in (
-            ("flat", one.flat, one.exact_flat.nobs),
-            ("hierarchical", one.hierarchical, one.exact.nobs),
-        )
-        for cells in _average_cells(of)
+        for way, of in _counted(one)
+        for cells in average_cells(of)
     ]
     caption = (
         f"Averages over categories, with {level(evaluation.settings.level)} bootstrap intervals. “Spread” is the interval by Student's t over the "
@@ -110,14 +117,31 @@ def _averages(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categ
     return Sheet(caption, heads, tuple(rows), names=3)
 
 
-def _average_cells(of: Averages) -> tuple[tuple[str, ...], ...]:
+def _counted(one: Categorising) -> Iterator[tuple[str, Averages | None]]:
+    """Each way of counting in words, and its averages: over all categories, then over those in scope."""
+    inner = one.in_scope
+    for name, of, within, messages in (
+        ("flat", one.flat, inner.flat if inner else None, one.exact_flat.nobs),
+        ("hierarchical", one.hierarchical, inner.hierarchical if inner else None, one.exact.nobs),
+    ):
+        over = counted(messages, "message")
+        yield f"{name}\n{over}", of
+        if inner is not None:
+            yield f"{name}\n{in_scope_words(inner, len(one.rows))}\n{over}", within
+
+
+def average_cells(of: Averages | None) -> tuple[tuple[str, ...], ...]:
+    """A macro line and a micro line; without averages one line that says so."""
+    if of is None:
+        return (("macro", *[UNDEFINED] * 3),)
     return (
-        ("macro", _average(of.macro_sensitivity), _average(of.macro_ppv), _average(of.macro_f1)),
-        ("micro", rate(of.micro_sensitivity), rate(of.micro_ppv), _average(of.micro_f1)),
+        ("macro", average(of.macro_sensitivity), average(of.macro_ppv), average(of.macro_f1)),
+        ("micro", rate(of.micro_sensitivity), rate(of.micro_ppv), average(of.micro_f1)),
     )
 
 
-def _average(of: Average) -> str:
+def average(of: Average) -> str:
+    """An average with both its intervals."""
     text = spanned(of.estimate, of.bootstrap)
     return text if of.across is None else f"{text}\nspread {between(of.across)}"
 

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from crisis_filter.evaluation.category_records import Scope
     from crisis_filter.stats.intervals import Interval
     from crisis_filter.stats.resampling import Span
 
@@ -33,6 +34,12 @@ def short(text: str, most: int = 24) -> str:
 def category_words(category: str) -> str:
     """`self_harm` as `self harm`."""
     return clean(category.replace("_", " "))
+
+
+def system_words(name: str, scope: Scope | None, category: str) -> str:
+    """A system's name; where it is known what the system is meant for, on a second line `scope: partial`."""
+    mark = scope.marks.get(category) if scope is not None else None
+    return clean(name) if mark is None else f"{clean(name)}\nscope: {mark}"
 
 
 def ratio(of: Interval) -> str:
