@@ -113,7 +113,7 @@ def _chained(chosen: dict[str, Any], explicit: Collection[str]) -> dict[str, Any
         # Keys and addresses that lie around in the environment belong to other endpoints than the pack's.
         chosen = {name: value for name, value in chosen.items() if name not in _OF_AN_ENDPOINT}
         own = chain[0].model_dump(exclude={"api_key_env"}, exclude_none=True)
-        chosen |= own | ({} if (key := _key_of(chain[0])) is None else {"api_key": key})
+        chosen |= own | ({} if (key := key_of(chain[0])) is None else {"api_key": key})
         if given is None:
             given, links = (), list(chain[1:])
     return chosen if given is None else chosen | {"fallbacks": tuple(map(_link_spec, links))}
@@ -123,11 +123,15 @@ def _link_spec(link: Link) -> BackendSpec | str:
     if link.backend == LOCAL:
         return LOCAL
     settings = link.model_dump(exclude={"backend", "api_key_env"})
-    return parse_backend(link.backend, **settings, api_key=_key_of(link))
+    return parse_backend(link.backend, **settings, api_key=key_of(link))
 
 
-def _key_of(link: Link) -> SecretStr | None:
-    """The key of a link: from the variable it names, or the public endpoint's own."""
+def key_of(link: Link) -> SecretStr | None:
+    """The key of a link: from the variable it names, or the public endpoint's own; `None` where it has none.
+
+    Raises:
+        ConfigurationError: the variable that it names is not set.
+    """
     public = link.backend.startswith("openai:") and link.base_url is None and link.azure_endpoint is None
     name = link.api_key_env or ("OPENAI_API_KEY" if public else None)
     if name is None:

@@ -67,6 +67,17 @@ def test_an_evaluation_makes_no_assessment():
             )
 
 
+def test_every_baseline_goes_through_one_assessment():
+    """Of all modules about other people's systems one makes assessments, and none makes a conclusion of its own."""
+    making = {
+        (path.name, node.func.id)
+        for path in (PACKAGE / "baselines").rglob("*.py")
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"Assessment", "Conclusion", "ScreenVerdict"}
+    }
+    assert making == {("base.py", "Assessment"), ("base.py", "ScreenVerdict")}
+
+
 @pytest.mark.parametrize(
     "code",
     [

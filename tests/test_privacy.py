@@ -16,6 +16,7 @@ import pytest
 from typer.testing import CliRunner
 
 from crisis_filter.backends.scripted import Scripted, ScriptedAnswer
+from crisis_filter.baselines.registry import KNOWN, BaselineSpec, open_baseline
 from crisis_filter.cli.app import app
 from crisis_filter.errors import CrisisFilterError
 from crisis_filter.pipeline.spec import FilterSpec, open_filter
@@ -94,6 +95,30 @@ def test_a_broken_script_is_named_without_its_words(tmp_path, content):
     with pytest.raises(CrisisFilterError) as caught:
         Scripted.read(str(path))
     silent("".join(traceback.format_exception(caught.value)))
+
+
+FOREIGN = [
+    ScriptedAnswer(text=f"unsafe\n{ANSWER}"),
+    ScriptedAnswer(text=f'{{"User Safety": "unsafe", "Safety Categories": "{ANSWER}"}}'),
+    ScriptedAnswer(text=f"Safety: Unsafe\nCategories: {ANSWER}"),
+    ScriptedAnswer(text=f"<score>{ANSWER}</score>"),
+    ScriptedAnswer(text=f'{{"violation": 1, "policy_category": ["{ANSWER}", "{QUOTE}"], "rationale": "{ANSWER}"}}'),
+    ScriptedAnswer(finish="truncated", fault=Fault.TRUNCATED, text=f"unsafe\nS1 {ANSWER}"),
+    ScriptedAnswer(error=Fault.TIMEOUT),
+]
+
+
+@pytest.mark.parametrize("name", [name for name, known in KNOWN.items() if known.make is not None])
+async def test_a_baseline_logs_and_shows_nothing(name, everything):
+    """Another's labels are kept as far as they are of its vocabulary; what else it writes goes nowhere, not even into the record."""
+    for entry in FOREIGN:
+        spec = BaselineSpec(name=name, base_url="http://127.0.0.1:9/v1")
+        backend = Scripted((entry,))
+        detector = open_baseline(spec, through=lambda _, backend=backend: backend)
+        a = await detector.assess(Message(id="m", text=TEXT))
+        assert a.outcome in ("crisis", "undetermined")
+        silent(a.model_dump_json())
+    silent(everything.text)
 
 
 def test_the_embedded_engine_logs_nothing(everything):

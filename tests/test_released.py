@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from crisis_filter.assets import names
+from crisis_filter.assets import names, root
+from crisis_filter.experiments.released import read_released
 from crisis_filter.experiments.simulate.prompts import Role, load_simulate_prompt
 from crisis_filter.experiments.simulate.recipe import load_recipe
 from crisis_filter.local.artifact import ENGINES
@@ -52,6 +53,12 @@ def test_released_prompts_keep_their_hash(name):
 def test_released_prompts_of_the_simulation_keep_their_hash(role):
     """They have a loader of their own."""
     assert load_simulate_prompt(f"simulate/{role}-v1", role).sha256 == SIMULATE[role]
+
+
+def test_the_table_of_releases_is_the_one_here():
+    """`prompts/released.json`, which `experiment promote` adds to, may grow only together with this file."""
+    simulate = {f"simulate/{role}-v1": sha256 for role, sha256 in SIMULATE.items()}
+    assert read_released(root() / "prompts") == {**PROMPTS, **simulate}
 
 
 @pytest.mark.parametrize("name", RECIPES)

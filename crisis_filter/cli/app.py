@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
+from crisis_filter.cli.baseline import baseline
 from crisis_filter.cli.cascade import cascade
 from crisis_filter.cli.classify import classify
 from crisis_filter.cli.data import data
 from crisis_filter.cli.doctor import doctor
 from crisis_filter.cli.drill import drill
 from crisis_filter.cli.evaluate import evaluate
+from crisis_filter.cli.experiment import experiment
 from crisis_filter.cli.explain import explain
 from crisis_filter.cli.faults import faults
 from crisis_filter.cli.usage import Commands
@@ -35,6 +37,8 @@ app.command()(doctor)
 app.add_typer(faults)
 app.add_typer(data)
 app.add_typer(cascade)
+app.add_typer(baseline)
+app.add_typer(experiment)
 
 
 def _version(wanted: bool) -> None:

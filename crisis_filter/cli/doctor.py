@@ -11,7 +11,7 @@ import typer
 from crisis_filter.cli.options import AsJson, Backend, BaseUrl, Fallback, PolicyName, TaxonomyName, described
 from crisis_filter.cli.show import plain, stdout_console
 from crisis_filter.cli.stopping import Stopper
-from crisis_filter.cli.trouble import DRILL_FAILED, putting_out, say, told
+from crisis_filter.cli.trouble import NOT_PASSED, putting_out, say, told
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -65,7 +65,7 @@ def doctor(
             else:
                 _show(findings, stdout_console())
         if found["fail"]:
-            raise typer.Exit(DRILL_FAILED)
+            raise typer.Exit(NOT_PASSED)
 
 
 async def _run(one: Doctor, *, as_json: bool) -> list[Finding]:

@@ -14,7 +14,7 @@ from crisis_filter.cli.heat import heat_map, summary
 from crisis_filter.cli.options import AsJson, Backend, BaseUrl, Fallback, PolicyName, TaxonomyName, described
 from crisis_filter.cli.show import stdout_console
 from crisis_filter.cli.stopping import Stopper
-from crisis_filter.cli.trouble import DRILL_FAILED, putting_out, told
+from crisis_filter.cli.trouble import NOT_PASSED, putting_out, told
 from crisis_filter.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -89,7 +89,7 @@ def drill(
                 for line in summary(report):
                     console.print(line, soft_wrap=True)
         if not report.passed:
-            raise typer.Exit(DRILL_FAILED)
+            raise typer.Exit(NOT_PASSED)
 
 
 def described_without_keys(

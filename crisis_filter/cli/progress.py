@@ -40,16 +40,25 @@ class ProgressLine:
             self._progress.stop()
 
     def update(self, tally: Tally, inputs: Inputs) -> None:
-        """Show where the run stands."""
+        """Show where a run over inputs stands."""
+        counts = (
+            f"{tally.total:,} messages | {tally.outcomes['crisis']:,} crisis"
+            f" | {tally.outcomes['undetermined']:,} undetermined"
+        )
+        self.show(counts, done=tally.total, fraction=inputs.fraction)
+
+    def show(self, counts: str, *, done: int, fraction: float | None) -> None:
+        """Show counts, with the rate at which `done` grew since the start.
+
+        Args:
+            counts: in words.
+            done: how many things are done since the start.
+            fraction: share of all the work, 0 to 1; `None` where nobody knows.
+        """
         if self._progress is None:
             return
         elapsed = self._progress.tasks[self._task].elapsed or 0.0
-        rate = f" | {tally.total / elapsed:,.0f}/s" if elapsed > 0 else ""
-        counts = (
-            f"{tally.total:,} messages | {tally.outcomes['crisis']:,} crisis"
-            f" | {tally.outcomes['undetermined']:,} undetermined{rate}"
-        )
-        fraction = inputs.fraction
+        rate = f" | {done / elapsed:,.{0 if done >= 10 * elapsed else 1}f}/s" if elapsed > 0 else ""
         self._progress.update(
-            self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0, counts=counts
+            self._task, total=None if fraction is None else 1.0, completed=fraction or 0.0, counts=f"{counts}{rate}"
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -34,13 +34,24 @@ if TYPE_CHECKING:
     from crisis_filter.local.engine import LocalEngine
     from crisis_filter.stages.engine import EngineStages
 
+Opener = Callable[[Sequence[BackendSpec]], Backend]
+"""Opens what answers the prompts, given the links of the chain in their order."""
+
 # What replays or pretends is left as it is: a stand-in would hide what it was made to show.
 _GUARDED = ("openai", "langchain")
 
 
-def open_detector(
-    spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, breaker: BreakerPolicy | None = None
-) -> TwoStages:
+def open_links(links: Sequence[BackendSpec], breaker: BreakerPolicy | None = None) -> Backend:
+    """One backend for all links; breakers and shared retries even where there is one."""
+    if len(links) == 1 and links[0].kind not in _GUARDED:
+        return open_backend(links[0])
+    from crisis_filter.backends.chain import Chain  # loads what the embedded engine alone does without
+
+    opened = [open_backend(link) for link in links]
+    return Chain(opened, attempts=links[0].attempts, policy=breaker, rng=np.random.default_rng())
+
+
+def open_detector(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy, opener: Opener) -> TwoStages:
     """The two stages that a description asks for.
 
     Raises:
@@ -56,21 +67,11 @@ def open_detector(
     others = [link for link in fallbacks if isinstance(link, BackendSpec)]
     if LOCAL in fallbacks[:-1]:
         raise ConfigurationError("local comes last in a chain: the embedded engine may only raise")
-    detector = _prompted(spec, policy, taxonomy, _backend([primary, *others], breaker))
+    detector = _prompted(spec, policy, taxonomy, opener([primary, *others]))
     engine = _engine(spec) if spec.cascade or LOCAL in fallbacks else None
     if engine is not None and LOCAL in fallbacks:
         detector = _guarded(spec, policy, taxonomy, detector, engine, asked=asked is not None)
     return _cascaded(spec, policy, taxonomy, detector, engine) if engine is not None and spec.cascade else detector
-
-
-def _backend(links: list[BackendSpec], breaker: BreakerPolicy | None) -> Backend:
-    """One backend for all links; breakers and shared retries even where there is one."""
-    if len(links) == 1 and links[0].kind not in _GUARDED:
-        return open_backend(links[0])
-    from crisis_filter.backends.chain import Chain  # loads what the embedded engine alone does without
-
-    opened = [open_backend(link) for link in links]
-    return Chain(opened, attempts=links[0].attempts, policy=breaker, rng=np.random.default_rng())
 
 
 def _sole(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
@@ -78,7 +79,9 @@ def _sole(spec: FilterSpec, policy: Policy, taxonomy: Taxonomy) -> TwoStages:
     if engine.labels[1:] != taxonomy.ids:
         raise _other_categories(engine.id, taxonomy)
     stages = _engine_stages(engine, spec, policy, may_clear=True)
-    name = f"{LOCAL}:{engine.id}"
+    # A threshold that no policy pack holds is part of the name, or provenance would not tell.
+    own = "" if spec.engine_threshold is None else f"@{spec.engine_threshold:g}"
+    name = f"{LOCAL}:{engine.id}{own}"
     return TwoStages(
         name=name,
         screener=stages,
@@ -173,9 +176,12 @@ def _engine_stages(engine: LocalEngine, spec: FilterSpec, policy: Policy, *, may
     from crisis_filter.stages.engine import EngineStages
 
     asked, own = policy.thresholds.engine_screen, engine.thresholds[0]
+    place = f"policy {policy.ref.id}: thresholds.engine_screen"
+    if spec.engine_threshold is not None:
+        asked, place = spec.engine_threshold, "engine_threshold"
     if asked is not None and asked > own:
         raise ConfigurationError(
-            f"policy {policy.ref.id}: thresholds.engine_screen is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
+            f"{place} is {asked}, above {own:.4f}, which the engine {engine.id} was measured "
             "with: it would miss more crises than anybody has counted; set it lower or leave it out"
         )
     return EngineStages(engine, may_clear=may_clear, threshold=asked, evidence=spec.evidence)

@@ -57,6 +57,10 @@ class FilterSpec(Record):
     """What the server must say it is; a negative from anything else is `model_drift`."""
     attempt_timeout_s: float | None = Field(default=None, gt=0.0)
     """Seconds one request may take; `None` takes the backend's default."""
+    temperature: float | None = Field(default=None, ge=0.0, le=2.0)
+    """Of the language model; `None` takes the backend's default."""
+    seed: int | None = None
+    """Of the language model's draws, where its server takes one; `None` takes the backend's default."""
     fallbacks: tuple[BackendSpec | Literal["local"], ...] | None = None
     """Who is asked when `backend` does not answer, in this order. `local`, which comes last, is the embedded engine; it may only
     raise. `None` means the engine, for `openai` and `langchain`, where it knows the taxonomy; `()` means nobody."""
@@ -70,6 +74,8 @@ class FilterSpec(Record):
     """Name or path; `None` takes the policy's."""
     engine: str = DEFAULT_ENGINE
     """Name of a bundled engine, or the path of an engine folder."""
+    engine_threshold: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """Probability from which the engine says crisis, at most the one that it was released with; `None` takes the policy's."""
     engine_threads: int = Field(default=1, ge=1)
     prevalence: float | None = Field(default=None, gt=0.0, lt=1.0)
     """Share of crises among the messages, for `Assessment.score_at_prevalence`; nothing else depends on it."""
@@ -108,4 +114,6 @@ class FilterSpec(Record):
             attempts=self.attempts,
             model_reported=self.model_reported,
             attempt_timeout_s=self.attempt_timeout_s,
+            temperature=self.temperature,
+            seed=self.seed,
         )

@@ -40,7 +40,7 @@ def test_every_option_is_documented(name: str) -> None:
 
 @pytest.mark.parametrize(
     "status",
-    ["OK", "INTERNAL", "BAD_INPUT", "UNDETERMINED", "DRILL_FAILED", "CONFIGURATION", "INTERRUPTED", "PIPE_CLOSED"],
+    ["OK", "INTERNAL", "BAD_INPUT", "UNDETERMINED", "NOT_PASSED", "CONFIGURATION", "INTERRUPTED", "PIPE_CLOSED"],
 )
 def test_every_exit_status_is_documented(status: str) -> None:
     """Each exit status of the program is in the table."""

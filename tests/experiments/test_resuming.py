@@ -265,7 +265,7 @@ async def test_a_disk_that_takes_nothing_ends_the_run(tmp_path: Path, monkeypatc
         return real(file, data[:20]) if len(company.asked) > 10 else real(file, data)
 
     with monkeypatch.context() as patched:
-        patched.setattr("crisis_filter.experiments.simulate.lines.os.write", full)
+        patched.setattr("crisis_filter.experiments.lines.os.write", full)
         with pytest.raises(ConfigurationError, match="cannot be written whole"):
             await play(tmp_path, company, work=work())
     assert len(company.asked) == 11

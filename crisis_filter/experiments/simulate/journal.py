@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 
 from crisis_filter.backends.base import Finish
 from crisis_filter.errors import ConfigurationError, Fault, InputError
-from crisis_filter.experiments.simulate.lines import Lines, write_whole
+from crisis_filter.experiments.lines import Lines, held, write_whole
 from crisis_filter.schema import PromptRef, Record, Severity, Subject, Timeframe
 
 __all__ = ["Answered", "Journal", "Labels", "RatingLine", "Ruling", "State", "Text", "Trouble", "Who", "Wrote"]
@@ -151,11 +151,10 @@ class Journal:
         """
         try:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            lock = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         except OSError as error:
             raise ConfigurationError(f"{folder}: cannot be written: {error.strerror}") from None
+        lock = held(folder / _LOCK)
         try:
-            _take(lock, folder)
             return cls(folder, _settle(folder, state), lock)
         except BaseException:
             os.close(lock)
@@ -178,19 +177,6 @@ class Journal:
     def tries(self, who: Who) -> Counter[str]:
         """How often each batch or message got a reply that was no answer."""
         return Counter(one.key for one in self.troubles.records if one.who == who and one.replied)
-
-
-def _take(lock: int, folder: Path) -> None:
-    try:
-        import fcntl
-    except ImportError:  # Windows has none; there, starting a run twice at once is the user's own risk
-        return
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        raise ConfigurationError(
-            f"{folder}: another run is at work here; wait for it, or name another folder"
-        ) from None
 
 
 def _settle(folder: Path, wanted: State) -> State:

@@ -9,10 +9,10 @@ from typing import Literal
 from pydantic import Field
 
 from crisis_filter.datasets.records import Labelled, Rating
+from crisis_filter.experiments.lines import write_whole
 from crisis_filter.experiments.simulate.adjudication import disputed, pairs
 from crisis_filter.experiments.simulate.authoring import Candidate, Gathered
 from crisis_filter.experiments.simulate.journal import Journal, Labels, Ruling
-from crisis_filter.experiments.simulate.lines import write_whole
 from crisis_filter.experiments.simulate.plan import Slot
 from crisis_filter.experiments.simulate.rating import RATERS
 from crisis_filter.experiments.simulate.recipe import Recipe

@@ -1,4 +1,4 @@
-"""One file of the journal: JSON Lines of one kind of record, each on the disk before anything follows from it."""
+"""One file of a journal: JSON Lines of one kind of record, each on the disk before anything follows from it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pydantic import ValidationError
 from crisis_filter.errors import ConfigurationError, InputError
 from crisis_filter.schema import Record
 
-__all__ = ["Lines", "write_whole"]
+__all__ = ["Lines", "held", "write_whole"]
 
 RecordT = TypeVar("RecordT", bound=Record)
 
@@ -24,15 +24,16 @@ class Lines(Generic[RecordT]):
     Args:
         path: need not exist.
         kind: of the records.
+        mend: whether a torn last line is cut off in the file too, as only who writes to it may.
 
     Raises:
         InputError: a whole line is no such record; names file and line, never what stands there.
         ConfigurationError: the file cannot be read or written.
     """
 
-    def __init__(self, path: Path, kind: type[RecordT]) -> None:
+    def __init__(self, path: Path, kind: type[RecordT], *, mend: bool = True) -> None:
         self._path = path
-        self.records = _read(path, kind)
+        self.records = _read(path, kind, mend=mend)
         """In the order in which they were written."""
 
     def append(self, record: RecordT) -> None:
@@ -74,13 +75,37 @@ def write_whole(path: Path, text: str) -> None:
         raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _read(path: Path, kind: type[RecordT]) -> list[RecordT]:
+def held(path: Path) -> int:
+    """A lock that others cannot take while this process has it; `os.close` gives it back.
+
+    Raises:
+        ConfigurationError: somebody has it, or the file cannot be written.
+    """
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    except OSError as error:
+        raise ConfigurationError(f"{path.parent}: cannot be written: {error.strerror}") from None
+    try:
+        import fcntl
+    except ImportError:  # Windows has none; there, starting a run twice at once is the user's own risk
+        return lock
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(lock)
+        raise ConfigurationError(
+            f"{path.parent}: another run is at work here; wait for it, or name another folder"
+        ) from None
+    return lock
+
+
+def _read(path: Path, kind: type[RecordT], *, mend: bool) -> list[RecordT]:
     if not path.exists():
         return []
     try:
         content = path.read_bytes()
         whole = content[: content.rfind(b"\n") + 1]
-        if whole != content:
+        if mend and whole != content:
             os.truncate(path, len(whole))
     except OSError as error:
         raise ConfigurationError(f"{path}: cannot be read or mended: {error.strerror}") from None
