@@ -6,6 +6,7 @@ import typer
 
 from crisis_filter.cli.experiment_compare import experiment_compare
 from crisis_filter.cli.experiment_looks import experiment_looks
+from crisis_filter.cli.experiment_optimize import experiment_optimize
 from crisis_filter.cli.experiment_promote import experiment_promote
 from crisis_filter.cli.experiment_replay import experiment_replay
 from crisis_filter.cli.experiment_run import experiment_run
@@ -20,5 +21,6 @@ experiment = typer.Typer(
 experiment.command("run")(experiment_run)
 experiment.command("compare")(experiment_compare)
 experiment.command("promote")(experiment_promote)
+experiment.command("optimize")(experiment_optimize)
 experiment.command("replay")(experiment_replay)
 experiment.command("looks")(experiment_looks)

@@ -75,7 +75,13 @@ def plan_file(folder: Path, url: str, **changes: Any) -> Path:
     """The file of an experiment on twelve messages, and as many to learn from beside it."""
     written(folder / "development.jsonl", rows("d", 3))
     written(folder / "training.jsonl", rows("t", 3))
-    config = {"base_url": url, "attempts": 1, "attempt_timeout_s": 5, "price": {"input": 1.0, "output": 1.0}}
+    config = {
+        "base_url": url,
+        "attempts": 1,
+        "attempt_timeout_s": 5,
+        "deadline_s": 20,
+        "price": {"input": 1.0, "output": 1.0},
+    }
     whole = {
         "prompts": ["screen/terse-v2"],
         "providers": [{"id": "openai:m", "label": "m", "config": config}],
