@@ -22,7 +22,7 @@ FormatName = Annotated[
     str | None,
     typer.Option(
         "--format",
-        help="text, csv, tsv, jsonl or parquet (default: by the ending; text for the standard input).",
+        help="text, csv, tsv, jsonl, openai-batch, parquet or arrow (default: by the ending; text for the standard input).",
         rich_help_panel=_INPUT,
     ),
 ]

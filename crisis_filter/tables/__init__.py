@@ -1,1 +1,1 @@
-"""Messages in, assessments out: text, CSV, TSV, JSON Lines and Parquet. Import from `reading` and `writing`."""
+"""Messages in, assessments out: text, CSV, TSV, JSON Lines, Parquet and Arrow. Import from `reading` and `writing`."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 # A quoted field that runs on for more lines than this has lost its closing quote.
 _MAX_RECORD_LINES = 10_000
+# Where each line opens a quote that no line closes, every one of them would be followed as far.
+_MIN_RECORD_LINES = 64
 _RAGGED = "the number of fields differs from the header"
 
 
@@ -49,6 +51,7 @@ class _Records:
         self._again: deque[Line] = deque()
         self._delimiter = delimiter
         self._max_chars = max_chars
+        self._max_lines = _MAX_RECORD_LINES
         # Whoever left one quote as it was did not write the others as quotes of a field either.
         self._quotes_astray = False
 
@@ -72,7 +75,7 @@ class _Records:
             while line is not None:
                 taken.append(line)
                 chars += len(line.text)
-                too_much = len(taken) > 1 and (chars > self._max_chars or len(taken) > _MAX_RECORD_LINES)
+                too_much = len(taken) > 1 and (chars > self._max_chars or len(taken) > self._max_lines)
                 if line.overlong or too_much:
                     return
                 yield line.text
@@ -82,6 +85,8 @@ class _Records:
             values = next(csv.reader(feed(), delimiter=self._delimiter, strict=True))
         except csv.Error:
             self._again.extendleft(reversed(taken[1:]))
+            if len(taken) > _MIN_RECORD_LINES:
+                self._max_lines = max(_MIN_RECORD_LINES, self._max_lines // 2)
             self._quotes_astray = True
             return _Cells(first.number, self._leniently(first.text), repaired=True)
         repaired = any(line.repaired for line in taken)

@@ -11,7 +11,7 @@ from crisis_filter.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Format = Literal["text", "csv", "tsv", "jsonl", "parquet"]
+Format = Literal["text", "csv", "tsv", "jsonl", "openai-batch", "parquet", "arrow"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 ENDINGS: dict[str, Format] = {
     ".txt": "text",
@@ -20,10 +20,14 @@ ENDINGS: dict[str, Format] = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
     ".parquet": "parquet",
+    ".arrow": "arrow",
+    ".arrows": "arrow",
+    ".feather": "arrow",
 }
 TEXT_COLUMNS = ("text", "message", "body", "content")
 ID_COLUMNS = ("id", "message_id", "custom_id")
 PARQUET_MISSING = 'Parquet needs an extra package: pip install "crisis-filter[parquet]"'
+COLUMNS_MISSING = 'Parquet and Arrow need an extra package: pip install "crisis-filter[parquet]"'
 
 _NAMES_SHOWN = 20
 # Names that a header line has and a first message has not; one of them vouches for the names beside it.

@@ -97,13 +97,16 @@ class Lines:
         return self._bytes.count
 
     def __iter__(self) -> Iterator[Line]:
-        number = 0
+        number, end = 0, ""
         while text := self._text.readline(self._max + 1):
+            split, end = end.endswith("\r") and text == "\n", text
+            if split:  # the other half of a CRLF that the limit fell into
+                continue
             number += 1
             repaired = self._wide and "\ufffd" in text
             if len(text) <= self._max or text.endswith(("\n", "\r")):
                 yield Line(number, text, repaired=repaired)
                 continue
-            while (piece := self._text.readline(_PIECE)) and not piece.endswith(("\n", "\r")):
+            while (end := self._text.readline(_PIECE)) and not end.endswith(("\n", "\r")):
                 pass
             yield Line(number, "", overlong=True)

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, BinaryIO, Self
 
 from crisis_filter.errors import InputError
 from crisis_filter.schema import Flag, Message
+from crisis_filter.tables.arrow import ArrowBatches
+from crisis_filter.tables.columnar import ColumnRows
 from crisis_filter.tables.delimited import delimited_rows
 from crisis_filter.tables.duplicates import SeenIds
 from crisis_filter.tables.formats import Format, format_of
 from crisis_filter.tables.jsonlines import json_rows
 from crisis_filter.tables.lines import Lines
-from crisis_filter.tables.parquet import ParquetRows
+from crisis_filter.tables.parquet import ParquetBatches
 from crisis_filter.tables.plain import text_rows
 from crisis_filter.tables.rows import ReadReport, Row, Unreadable, repaired_text
 
@@ -41,7 +43,7 @@ class MessageReader:
         stream: BinaryIO | None = None,
     ) -> None:
         self._rows = iter(rows)
-        self._parquet = rows if isinstance(rows, ParquetRows) else None
+        self._columns = rows if isinstance(rows, ColumnRows) else None
         self._label = label
         self._seen = seen
         self._source = seen.next_input()
@@ -59,8 +61,8 @@ class MessageReader:
     @property
     def fraction(self) -> float | None:
         """How much of the input has been read, 0 to 1; `None` where its size is not known."""
-        if self._parquet is not None:
-            return self._parquet.done / self._parquet.total if self._parquet.total else 1.0
+        if self._columns is not None:
+            return self._columns.fraction
         if self._lines is None or not self._total_bytes:
             return None
         return min(1.0, self._lines.bytes_read / self._total_bytes)
@@ -93,8 +95,8 @@ class MessageReader:
         """Close what `read_messages` opened. Calling it twice does nothing."""
         if self._stream is not None:
             self._stream.close()
-        if self._parquet is not None:
-            self._parquet.close()
+        if self._columns is not None:
+            self._columns.close()
 
     def _message(self, row: Row) -> Message | None:
         """The message of a row, or `None` when id and text came before."""
@@ -157,7 +159,7 @@ def read_messages(
         path: a file, or `-` for the standard input.
         format: one of `formats.FORMATS`, or `None` to go by the ending; the standard input is `text` unless said.
         text_column: name of the column or field with the messages; `None` takes the only one of `text`, `message`,
-            `body` and `content`. Not used for `text`.
+            `body` and `content`. Not used for `text`, refused for `openai-batch`.
         id_column: name of the column or field with the ids; `None` takes the first of `id`, `message_id` and
             `custom_id` there is. A row without one gets `LABEL:LINE`.
         locale: BCP 47 tag put on every message.
@@ -171,17 +173,19 @@ def read_messages(
     Raises:
         InputError: no such file, unknown format, no or several columns for the text; while reading, a file that
             breaks off.
-        ConfigurationError: Parquet without the `parquet` extra.
+        ConfigurationError: Parquet or Arrow without the `parquet` extra.
     """
     source = str(path)
     kind = format_of(source, format)
     seen = seen or SeenIds()
-    if kind == "parquet":
+    if kind in ("parquet", "arrow"):
         if source == STDIN:
-            raise InputError("Parquet cannot be read from the standard input: give the name of a file")
+            raise InputError(f"{kind.title()} cannot be read from the standard input: give the name of a file")
         file = _existing(Path(path))
-        rows = ParquetRows(file, text_name=text_column, id_name=id_column)
+        rows = _column_rows(kind, file, text_column, id_column)
         return MessageReader(rows, label=label or file.stem, seen=seen, locale=locale)
+    if kind == "openai-batch" and text_column is not None:
+        raise InputError("in openai-batch the text is in the body of each request: leave out --text-column")
     total = None
     if source == STDIN:
         stream = stdin or _standard_input()
@@ -211,10 +215,20 @@ def read_messages(
 def _rows(kind: Format, lines: Lines, text_name: str | None, id_name: str | None, source: str) -> Iterator[Row | None]:
     if kind == "text":
         return text_rows(iter(lines))
-    if kind == "jsonl":
-        return json_rows(iter(lines), text_name=text_name, id_name=id_name, source=source)
+    if kind in ("jsonl", "openai-batch"):
+        batch = kind == "openai-batch"
+        return json_rows(iter(lines), text_name=text_name, id_name=id_name, source=source, batch=batch)
     delimiter = "," if kind == "csv" else "\t"
     return delimited_rows(iter(lines), delimiter=delimiter, text_name=text_name, id_name=id_name, source=source)
+
+
+def _column_rows(kind: Format, file: Path, text_name: str | None, id_name: str | None) -> ColumnRows:
+    batches = ParquetBatches(file) if kind == "parquet" else ArrowBatches(file)
+    try:
+        return ColumnRows(batches, text_name=text_name, id_name=id_name, source=str(file))
+    except InputError:
+        batches.close()
+        raise
 
 
 def _standard_input() -> BinaryIO:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+SEVERAL = "several fields could hold the text"
+_KINDS = {int: "a number", float: "a number", bool: "true or false", list: "an array", dict: "an object", str: "a text"}
 # Escaped bytes that were no UTF-8 arrive as lone surrogates too (PEP 383), so one pattern finds both.
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 
@@ -20,7 +22,7 @@ class Row:
     id: str | None = None
     """As given in the row, or `None` when it gives none."""
     repaired: bool = False
-    """True when bytes or quoting had to be mended to read the text."""
+    """True when bytes or quoting had to be mended to read the text, or a part of it is no text and was left out."""
     reason: str = ""
     """Why there is no text, in fixed words of ours; empty when there is one."""
 
@@ -48,6 +50,11 @@ class ReadReport:
     """Rows with an id that came before, and another text, another input, or an id or text that had to be repaired."""
     first_unreadable: tuple[Unreadable, ...] = ()
     """The first few of them."""
+
+
+def instead_of(value: object, wanted: str = "a text") -> str:
+    """Why a JSON value is not what was wanted, in fixed words."""
+    return f"{'null' if value is None else _KINDS[type(value)]} instead of {wanted}"
 
 
 def repaired_text(text: str) -> tuple[str, bool]:

@@ -352,7 +352,7 @@ def test_json_lines_round_trip(rows: list[str]) -> None:
     assert [m.text for m in stdin(data.encode(), format="jsonl")[0]] == rows
 
 
-@given(st.binary(max_size=300), st.sampled_from(["text", "csv", "tsv", "jsonl"]))
+@given(st.binary(max_size=300), st.sampled_from(["text", "csv", "tsv", "jsonl", "openai-batch"]))
 def test_any_bytes(data: bytes, kind: str) -> None:
     """Any bytes at all give messages that can be sent on, or an error of the input; the counts always add up."""
     reader = read_messages("-", format=kind, stdin=io.BytesIO(b"text,id\n" + data if kind == "csv" else data))
