@@ -6,6 +6,7 @@ In a checkout they lie at the top of the repository; a wheel carries them in `cr
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
@@ -93,8 +94,10 @@ def file_sha256(path: Path) -> str:
         raise AssetError(f"{path}: cannot be read ({type(error).__name__})") from None
 
 
+@lru_cache(maxsize=1)
 def package_version() -> str:
     """Version of this package, or `unknown` when it runs from a folder that was never installed."""
+    # Looked up once: the look goes through every installed package, and each assessment names the version.
     try:
         return metadata.version("crisis-filter")
     except metadata.PackageNotFoundError:

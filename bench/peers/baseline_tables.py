@@ -19,8 +19,9 @@ message is in `bench/results/baselines` without a text, so that anybody can coun
     crisis-filter evaluate ../../../../data/simulated-v1 {names} --split test --adjust bonferroni --output report.html
 
 **{labels}.** The messages are simulated and were written for this project, the engine was trained on others of the same
-kind, and the packages were not. Intervals are 95% Wilson, of averages 95% bootstrap (2,000 resamples), and take messages for independent. Undetermined counts as wrong in both
-rates and stays in every denominator.
+kind, and the packages were not. Intervals are 95% Wilson, of averages 95% bootstrap (2,000 resamples), and take messages for independent. Undetermined
+stays in every denominator. It counts as wrong in both rates of *Crisis or not* and of the overall flag. By the categories that a system names it misses those that a message carries,
+and is a true negative in the others, as the paper counts; a column says how many of TN are that, and an outage of everything would have a specificity of 1 there.
 
 How to read it.
 
@@ -30,7 +31,7 @@ How to read it.
 - *By the categories that a system names* is fairer to look at: a package's own labels read as our categories by its map in `categories/maps`.
 - Scope is what a package is meant for by its own documentation: direct (it names the category, or one that holds it whole), partial (some of it, or as part of something else), none. A zero
   beside *none* is what a user goes without, and no fault of the package. Averages stand twice: over all eight categories, and over those in scope.
-- p is exact McNemar's times the number of pairs (Bonferroni), {pairs} within each table; tables and categories are not adjusted for one another.
+- p is exact McNemar's times the number of pairs (Bonferroni), {pairs} within each rate of each table and category; rates, tables and categories are not adjusted for one another.
 
 | System | Release | What counts as flagged |
 |---|---|---|
@@ -140,6 +141,7 @@ def _categories(one: Evaluation, way: Way) -> Iterator[str]:
             "FP",
             *(["of FP crises"] if way == "flag" else []),
             "TN",
+            *(["of TN undetermined"] if way == "named" else []),
             *_RATES,
             "F1",
         ),
@@ -210,8 +212,14 @@ def _measures(each: SystemReport, at: int, way: Way) -> Measures | None:
 
 
 def _with_others(each: SystemReport, at: int, way: Way, cells: tuple[str, ...]) -> tuple[str, ...]:
-    """For the flag, after the false positives, those of them that are crises of another category."""
-    if way == "named" or each.flagging is None:
+    """The counts and what is in them.
+
+    For the flag, after the false positives those that are crises of another category; for the categories named, after the true negatives those
+    that are undetermined.
+    """
+    if way == "named":
+        return cells if each.categorising is None else (*cells, f"{each.categorising.rows[at].undetermined:,}")
+    if each.flagging is None:
         return cells
     return (*cells[:3], f"{each.flagging.rows[at].other_crises:,}", *cells[3:])
 

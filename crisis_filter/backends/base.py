@@ -43,21 +43,20 @@ class Turn:
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """Where in a plain text the verdict stands, and the words between which the model chose there."""
+    """Where in a plain text the verdict stands, the words between which the model chose there, and what is a positive wherever it stands."""
 
     yes: tuple[str, ...]
     """Words of a positive, in the model's own spelling."""
     no: tuple[str, ...]
     """Words of a negative."""
     place: Callable[[str], int | None]
-    """Offset of the verdict's first character in the text, whole or cut off; `None` where there is none."""
+    """Offset of the verdict's first character in the text, whole or cut off, for the score alone; `None` where there is none."""
+    positive: Callable[[str], bool]
+    """Whether a positive stands anywhere in all that was written, in any case: of whatever is taken for one in a whole reply, and of more."""
 
     def claims(self, text: str | None) -> bool:
-        """Whether a word of a positive stands at the place."""
-        at = None if text is None else self.place(text)
-        if text is None or at is None:
-            return False
-        return any(text.startswith(word, at) and not text[at + len(word) :][:1].isalnum() for word in self.yes)
+        """Whether a positive stands in the text. It can only raise: what is claimed is never asked for again, so that nothing takes it back."""
+        return text is not None and self.positive(text)
 
 
 @dataclass(frozen=True, slots=True)

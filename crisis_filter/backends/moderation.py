@@ -37,6 +37,8 @@ __all__ = [
 PINNED_MODEL = "omni-moderation-2024-09-26"
 """The dated model; `omni-moderation-latest` can become another one overnight."""
 _OPTIONAL = ("illicit", "illicit/violent")
+_WHOLE = "omni"
+"""What the names of the models begin with that have every key."""
 CATEGORIES = (
     "harassment",
     "harassment/threatening",
@@ -51,7 +53,7 @@ CATEGORIES = (
     "violence",
     "violence/graphic",
 )
-"""All keys of a reply; the older text models leave out those of `illicit`."""
+"""All keys of a reply; the older text models leave out those of `illicit`, the `omni` models none."""
 
 
 class ModerationSpec(BackendSpec):
@@ -164,44 +166,57 @@ class OpenAIModeration:
             return fault_of(error.status_code, error.response.headers, error.body)
         except openai.APIConnectionError:
             return BackendError(Fault.BROKEN_REPLY, "the connection failed", retryable=True)
-        found = body if isinstance(body, BackendError) else read_moderation(body)
+        found = body if isinstance(body, BackendError) else read_moderation(body, self._spec.model)
         return found if isinstance(found, BackendError) else Reply(finish="answered", answer=found)
 
 
-def read_moderation(body: bytes) -> ModerationReply | BackendError:
+def read_moderation(body: bytes, asked: str = PINNED_MODEL) -> ModerationReply | BackendError:
     """Read a body that came with HTTP 200.
+
+    Args:
+        body: as received.
+        asked: the model that was asked for; it says which keys there must be where the body names no model.
 
     Returns:
         The reply, with the fault `schema` where it flags and is otherwise not as documented; `BROKEN_REPLY`, retryable, for anything that is
-        no moderation at all; `SCHEMA` for a reply that is not as documented and flags nothing.
+        no moderation at all or holds an error, and flags nothing; `SCHEMA` for a reply that is not as documented and flags nothing.
     """
     try:
         text = body.decode()
         loose = json.loads(text)
     except (ValueError, RecursionError):
         return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
-    results = loose.get("results") if isinstance(loose, dict) and not loose.get("error") else None
-    if not isinstance(results, list):
-        return BackendError(Fault.BROKEN_REPLY, "the body is no moderation", retryable=True)
-    results = [result for result in results if isinstance(result, Mapping)]
-    model = server_model(loose.get("model"))
-    if load_object(text) is not None and len(loose["results"]) == 1 == len(results) and _as_documented(results[0]):
-        categories = {key: said for key, said in results[0]["categories"].items() if said is not None}
-        scores = {key: float(results[0]["category_scores"][key]) for key in categories}
-        return ModerationReply(flagged=results[0]["flagged"], categories=categories, scores=scores, model=model)
-    flags = {key for result in results for key, said in _mapping(result, "categories").items() if said is True}
-    if flags or any(result.get("flagged") is True for result in results):
+    whole = loose if isinstance(loose, dict) else {}
+    model, failed = server_model(whole.get("model")), bool(whole.get("error"))
+    results = whole.get("results")
+    one = results[0] if isinstance(results, list) and len(results) == 1 and isinstance(results[0], Mapping) else None
+    if one is not None and not failed and load_object(text) is not None and _as_documented(one, model or asked):
+        categories = {key: said for key, said in one["categories"].items() if said is not None}
+        scores = {key: float(one["category_scores"][key]) for key in categories}
+        return ModerationReply(flagged=one["flagged"], categories=categories, scores=scores, model=model)
+    # Before anything that is asked for again, so that no second reply takes a flag back.
+    if (flags := _flags(results)) is not None:
         known = {key: True for key in CATEGORIES if key in flags}
         return ModerationReply(flagged=True, categories=known, scores={}, fault=Fault.SCHEMA, model=model)
+    if failed or not isinstance(results, list):
+        return BackendError(Fault.BROKEN_REPLY, "the body is no moderation", retryable=True)
     return BackendError(Fault.SCHEMA, "the reply is not as documented", retryable=False)
 
 
-def _as_documented(result: Mapping[str, Any]) -> bool:
+def _flags(results: object) -> set[str] | None:
+    """The categories that are flagged in any result, a list of them or one alone; `None` where nothing is flagged."""
+    each = [one for one in (results if isinstance(results, list) else [results]) if isinstance(one, Mapping)]
+    flags = {key for one in each for key, said in _mapping(one, "categories").items() if said is True}
+    return flags if flags or any(one.get("flagged") is True for one in each) else None
+
+
+def _as_documented(result: Mapping[str, Any], model: str) -> bool:
     categories, scores = _mapping(result, "categories"), _mapping(result, "category_scores")
-    said = {key: value for key, value in categories.items() if not (key in _OPTIONAL and value is None)}
+    optional = () if model.startswith(_WHOLE) else _OPTIONAL
+    said = {key: value for key, value in categories.items() if not (key in optional and value is None)}
     return (
         type(result.get("flagged")) is bool
-        and set(CATEGORIES) - set(_OPTIONAL) <= set(said) <= set(CATEGORIES)
+        and set(CATEGORIES) - set(optional) <= set(said) <= set(CATEGORIES)
         and all(type(value) is bool for value in said.values())
         and result["flagged"] == any(said.values())
         and set(said) <= set(scores) <= set(CATEGORIES)

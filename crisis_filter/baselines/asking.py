@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -13,6 +14,8 @@ from crisis_filter.errors import BackendError, Fault
 from crisis_filter.schema import Failure, Flag, PromptRef
 
 __all__ = ["BLANKS", "Format", "Question", "Read", "asking", "question", "unfenced"]
+
+_log = logging.getLogger(__name__)
 
 BLANKS = " \t\r\n"
 """What may stand around a reply without being part of it."""
@@ -96,8 +99,10 @@ async def _asked(backend: Backend, asked: Question) -> Told:
     except BackendError as error:
         failure = Failure(fault=error.fault, detail=error.detail)
         return Told(failure, attempts=error.attempts, troubles=error.troubles)
+    except Exception as error:  # noqa: BLE001  # a bug about one question must not discard what the others found
+        return Told(_bug(error))
     return Told(
-        _verdict(reply, asked),
+        _judged(reply, asked),
         model=reply.model,
         attempts=reply.attempts,
         prompt_tokens=reply.prompt_tokens,
@@ -105,6 +110,20 @@ async def _asked(backend: Backend, asked: Question) -> Told:
         flags=_flags(reply),
         troubles=reply.troubles,
     )
+
+
+def _judged(reply: Reply[PlainText], asked: Question) -> Said | Failure:
+    try:
+        return _verdict(reply, asked)
+    except Exception as error:  # noqa: BLE001  # as above
+        return _bug(error)
+
+
+def _bug(error: Exception) -> Failure:
+    """An error in code, by its type alone: its words may hold the message."""
+    detail = type(error).__name__
+    _log.error("one question of a baseline failed with %s", detail)
+    return Failure(fault=Fault.INTERNAL, detail=detail)
 
 
 def _verdict(reply: Reply[PlainText], asked: Question) -> Said | Failure:

@@ -150,17 +150,19 @@ async def assess(message: Message, ask: Ask, shared: About, clock: Clock = time.
     """
     if not isinstance(message, Message):
         raise TypeError(f"a Message is assessed, not {type(message).__name__}")
+    flags = message.flags
     try:
         begun = clock()
         text = mended(message.text)
-        flags: frozenset[Flag] = message.flags | ({"encoding_repaired"} if text != message.text else set())
+        flags |= {"encoding_repaired"} if text != message.text else set()
         unfit = _unfit(message, text)
         told = Told(unfit) if unfit is not None else await ask(text)
         return _assessment(message, told, flags, shared, max(0.0, clock() - begun) * 1e3)
     except Exception as error:  # noqa: BLE001  # a bug must end at a person; its type alone is told, for its words may hold the message
         detail = type(error).__name__
         _log.error("a baseline failed with %s", detail)
-        return shared.spare.model_copy(update={"id": message.id, "fault_detail": detail})
+        kept = {"id": message.id, "fault_detail": detail, "flags": tuple(sorted(flags))}
+        return shared.spare.model_copy(update=kept)
 
 
 def _unfit(message: Message, text: str) -> Failure | None:

@@ -61,7 +61,8 @@ def policy(template: Template, taxonomy: Taxonomy, reasoning: str) -> str:
 def read(text: str) -> Said | Failure:
     """Read a reply.
 
-    `{"violation": 0}` with no category is a negative, the other documented fields allowed; `"violation": 1` a positive with the ids it names.
+    `{"violation": 0}` with no category is a negative, the other documented fields allowed with values of their kind; `"violation": 1` a
+    positive with the ids it names.
     The number alone, which the guide also knows, was not asked for: a 1 is a positive with the fault `schema`, a 0 is no verdict.
     """
     body = unfenced(text)
@@ -76,7 +77,7 @@ def read(text: str) -> Said | Failure:
         type(verdict) is int
         and verdict == 0
         and documented
-        and not found.get(_NAMED)
+        and _names_nothing(found)
         and not claims_true(body, _VERDICT)
     ):
         return Said(flagged=False)
@@ -85,6 +86,14 @@ def read(text: str) -> Said | Failure:
     names, whole = _names(found.get(_NAMED))
     clean = documented and whole and type(verdict) is int and verdict == 1
     return Said(flagged=True, labels=names, fault=None if clean else Fault.SCHEMA)
+
+
+def _names_nothing(found: Mapping[str, Any]) -> bool:
+    """Whether no category is named and the other fields, where there are any, hold what they are documented to."""
+    rules = found.get("rule_ids")
+    listed = rules is None or (isinstance(rules, list) and all(isinstance(rule, str) for rule in rules))
+    told = all(isinstance(found.get(name), str | None) for name in ("confidence", "rationale"))
+    return found.get(_NAMED) in (None, "", []) and listed and told
 
 
 def _names(held: Any) -> tuple[tuple[str, ...], bool]:
@@ -114,4 +123,9 @@ def _verdict_place(text: str) -> int | None:
     return value_offset(text, _VERDICT) if begun.startswith(("{", "```")) else None
 
 
-_CHOICE = Choice(yes=("1",), no=("0",), place=_verdict_place)
+def _claimed(text: str) -> bool:
+    """The number alone on any line, since all that was written may hold several choices, or a violation in whatever shape."""
+    return claims_true(text, _VERDICT) or any(line.strip(BLANKS) == "1" for line in text.split("\n"))
+
+
+_CHOICE = Choice(yes=("1",), no=("0",), place=_verdict_place, positive=_claimed)

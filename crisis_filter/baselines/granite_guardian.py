@@ -28,7 +28,10 @@ OPTIONS: Choices = {"criteria": ("categories", "harm"), "thinking": ("no", "yes"
 HARM = "harm"
 _HARM_TEXT = "Texts deemed universally harmful are those that pose harm across all contexts and audiences."
 _MOST_TOKENS = {"no": 64, "yes": 2048}
-_WHOLE = re.compile(r"(?:<think>.*?</think>)?\s*<score>\s*(yes|no)\s*</score>", re.DOTALL)
+# One block of thought at most: what stands between two of them, or after the first, is no thought.
+_WHOLE = re.compile(
+    rf"(?:<think>(?:(?!(?i:</?think>)).)*</think>)?[{BLANKS}]*<score>[{BLANKS}]*(yes|no)[{BLANKS}]*</score>", re.DOTALL
+)
 _SCORE = re.compile(r"<score>\s*", re.IGNORECASE)
 _POSITIVE = re.compile(r"<score>\s*yes(?!\w)", re.IGNORECASE)
 
@@ -124,4 +127,4 @@ def _last_score(text: str) -> int | None:
     return found.end() if found is not None else None
 
 
-_CHOICE = Choice(yes=("yes",), no=("no",), place=_last_score)
+_CHOICE = Choice(yes=("yes",), no=("no",), place=_last_score, positive=lambda text: _POSITIVE.search(text) is not None)

@@ -27,6 +27,8 @@ _MOST_TOKENS = 64
 _CODE = r"S\d{1,2}"
 _UNSAFE = re.compile(rf"unsafe[ \t\r]*\n[ \t]*({_CODE}(?:[ \t]*,[ \t]*{_CODE})*)")
 _POSITIVE = re.compile(r"unsafe(?!\w)", re.IGNORECASE)
+# All that was written may hold several choices: the word first in any of its lines.
+_CLAIM = re.compile(r"^[ \t\r]*unsafe(?!\w)", re.IGNORECASE | re.MULTILINE)
 _CODES = re.compile(rf"(?<!\w){_CODE}(?!\w)")
 # A raw prompt is read token by token, special ones included; a message must not hold any.
 _SPECIAL = re.compile(r"<(?=\|)")
@@ -79,4 +81,6 @@ def _first_word(text: str) -> int | None:
     return at if at < len(text) else None
 
 
-_CHOICE = Choice(yes=("unsafe",), no=("safe",), place=_first_word)
+_CHOICE = Choice(
+    yes=("unsafe",), no=("safe",), place=_first_word, positive=lambda text: _CLAIM.search(text) is not None
+)

@@ -80,4 +80,4 @@ def _rating(text: str) -> int | None:
     return found.end() if found is not None else None
 
 
-_CHOICE = Choice(yes=("unsafe",), no=("safe",), place=_rating)
+_CHOICE = Choice(yes=("unsafe",), no=("safe",), place=_rating, positive=lambda text: _POSITIVE.search(text) is not None)

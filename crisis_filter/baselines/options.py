@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from crisis_filter.assets import sha256
 from crisis_filter.errors import ConfigurationError
+from crisis_filter.schema import PromptRef
 
-__all__ = ["Choices", "settled"]
+__all__ = ["Choices", "identity", "settled"]
 
 Choices = Mapping[str, tuple[str, ...]]
 """By name, the values that there are; the first is the default."""
@@ -25,3 +27,16 @@ def settled(given: Mapping[str, str], choices: Choices, baseline: str) -> dict[s
         if value not in choices[name]:
             raise ConfigurationError(f"baseline {baseline}: option {name!r} is one of {', '.join(choices[name])}")
     return {name: given.get(name, values[0]) for name, values in choices.items()}
+
+
+def identity(options: Mapping[str, str]) -> tuple[PromptRef, ...]:
+    """Identity of settings for provenance, since they change verdicts: all of them, the defaults too, which another release may change.
+
+    Args:
+        options: as `settled` gave them.
+
+    Returns:
+        One reference, `options/NAME=VALUE,NAME=VALUE` in the order of the names; none for a system without settings.
+    """
+    text = ",".join(f"{name}={value}" for name, value in sorted(options.items()))
+    return (PromptRef(id=f"options/{text}", sha256=sha256(text.encode())),) if text else ()

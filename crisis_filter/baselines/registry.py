@@ -27,7 +27,7 @@ from crisis_filter.baselines.base import Baseline, about
 from crisis_filter.baselines.detector import Detector
 from crisis_filter.baselines.offline import NAMES as OFFLINE_NAMES
 from crisis_filter.baselines.offline import open_offline
-from crisis_filter.baselines.options import Choices, settled
+from crisis_filter.baselines.options import Choices, identity, settled
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.schema import Record
 from crisis_filter.taxonomy.load import load_taxonomy
@@ -147,7 +147,9 @@ def open_baseline(
         )
     backend = open_backend(_described(BackendSpec, spec, known), rng)
     backend = through(backend) if through is not None else backend
-    return Detector(about(spec.name, labels, speaks.prompts), asking(backend, speaks), backend.aclose)
+    return Detector(
+        about(spec.name, labels, (*speaks.prompts, *identity(options))), asking(backend, speaks), backend.aclose
+    )
 
 
 def _offline(spec: BaselineSpec) -> Baseline:
@@ -186,5 +188,6 @@ def _described(kind: type[SpecT], spec: BaselineSpec, known: Known) -> SpecT:
         return kind.model_validate(fields)
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
-        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        # Pydantic's own words before a message of ours.
+        problem = f"{'.'.join(map(str, first['loc']))}: {first['msg'].removeprefix('Value error, ')}"
     raise ConfigurationError(f"baseline {spec.name}: {problem}")

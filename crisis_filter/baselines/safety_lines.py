@@ -48,8 +48,8 @@ def reader(levels: Mapping[str, bool], labels: TaxonomyMap) -> Read:
         levels: the words of the first line, and which of them flag.
         labels: the words of the second.
     """
-    flagged = "|".join(word for word, flags in levels.items() if flags)
-    positive = re.compile(rf"{_RATING.pattern}(?:{flagged})(?!\w)", re.IGNORECASE)
+    positive = re.compile(rf"{_RATING.pattern}(?:{_flagged(levels)})(?!\w)", re.IGNORECASE)
+    vocabulary = labels.vocabulary
 
     def read(text: str) -> Said | Failure:
         body = text.strip(BLANKS)
@@ -59,7 +59,7 @@ def reader(levels: Mapping[str, bool], labels: TaxonomyMap) -> Read:
             names = () if list_ == "None" else tuple(_PARTED.split(list_))
             if levels[whole[1]]:
                 return Said(flagged=True, labels=names, fault=None if names else Fault.SCHEMA)
-            if set(names) <= labels.vocabulary and (whole[1] != "Safe" or not names):
+            if set(names) <= vocabulary and (whole[1] != "Safe" or not names):
                 return Said(flagged=False)
         if positive.match(body) is None:
             return Failure(fault=Fault.SCHEMA, detail="the reply is not as documented")
@@ -71,12 +71,19 @@ def reader(levels: Mapping[str, bool], labels: TaxonomyMap) -> Read:
 
 def _format(levels: Mapping[str, bool], labels: TaxonomyMap, deadline_s: float, most_tokens: int) -> Format:
     read = reader(levels, labels)
+    # All that was written may hold several choices: a rating first in any of its lines.
+    claim = re.compile(rf"^[ \t\r]*Safety:[ \t]*(?:{_flagged(levels)})(?!\w)", re.IGNORECASE | re.MULTILINE)
     choice = Choice(
         yes=tuple(word for word, flags in levels.items() if flags),
         no=tuple(word for word, flags in levels.items() if not flags),
         place=_rating,
+        positive=lambda text: claim.search(text) is not None,
     )
     return Format(lambda text: [question(text, read, choice, deadline_s=deadline_s, most_tokens=most_tokens)])
+
+
+def _flagged(levels: Mapping[str, bool]) -> str:
+    return "|".join(word for word, flags in levels.items() if flags)
 
 
 def _rating(text: str) -> int | None:

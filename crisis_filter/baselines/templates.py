@@ -1,4 +1,4 @@
-"""The prompts of other people's systems, kept to the letter in `prompts/baselines/` and filled in, nothing more."""
+"""The prompts of other people's systems in `prompts/baselines/`, filled in and nothing more; the README there says which are to the letter."""
 
 from __future__ import annotations
 

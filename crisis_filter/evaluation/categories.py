@@ -1,4 +1,8 @@
-"""Stage 2 against the labels: every message counts (flat, the headline), and those that Stage 1 took for a crisis (hierarchical)."""
+"""Stage 2 against the labels: every message counts (flat, the headline), and those that Stage 1 took for a crisis (hierarchical).
+
+An undetermined message names no category. Flat, as published for the VBHSF, that misses the categories that it carries, and is a true negative in
+those that it does not: `CategoryRow.undetermined` says how many.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crisis_filter.evaluation.category_records import SHOWN, Average, Averages, Categorising, CategoryRow, Cell, InScope
-from crisis_filter.evaluation.matching import CRISIS, Answers, Flags, Matched
+from crisis_filter.evaluation.matching import CRISIS, UNDETERMINED, Answers, Flags, Matched
 from crisis_filter.evaluation.records import Settings
 from crisis_filter.evaluation.screening import measures
 from crisis_filter.stats import multilabel
@@ -34,6 +38,8 @@ def categorising(matched: Matched, answers: Answers, settings: Settings) -> Cate
         return None
     flagged = answers.outcomes == CRISIS
     inside = np.flatnonzero(flagged)
+    unsettled = (answers.outcomes == UNDETERMINED)[:, np.newaxis]
+    silent = (unsettled & ~truth & ~said).sum(axis=0)
     flat = multilabel.by_category(truth, said, matched.categories)
     hierarchical = multilabel.by_category(truth[inside], said[inside], matched.categories)
     clusters = matched.clusters
@@ -43,10 +49,11 @@ def categorising(matched: Matched, answers: Answers, settings: Settings) -> Cate
             CategoryRow(
                 category=category,
                 labelled=whole.positives,
+                undetermined=int(unsaid),
                 flat=measures(whole, settings),
                 hierarchical=measures(part, settings),
             )
-            for category, whole, part in zip(matched.categories, flat, hierarchical, strict=True)
+            for category, whole, part, unsaid in zip(matched.categories, flat, hierarchical, silent, strict=True)
         ),
         flat=averages(matched.categories, truth, said, clusters, settings),
         hierarchical=averages(matched.categories, truth[inside], said[inside], within, settings),

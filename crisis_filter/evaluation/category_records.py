@@ -42,6 +42,9 @@ class CategoryRow(Record):
     category: str
     labelled: int
     """Messages that carry it."""
+    undetermined: int = 0
+    """Undetermined messages that do not carry it. They name nothing, so in `flat` they are true negatives: an outage of everything has a
+    specificity of 1 in every category, and a sensitivity of 0."""
     flat: Measures
     """Over all messages, end to end: what Stage 1 missed is missed here too. This is the headline."""
     hierarchical: Measures
@@ -119,15 +122,15 @@ class FlagRow(Record):
     labelled: int
     """Messages that carry it."""
     tp: int
-    """Carry it, and taken for a crisis."""
+    """Carry it, and taken for a crisis; undetermined too, where failures count as flagged."""
     fn: int
-    """Carry it, and not taken for a crisis."""
+    """Carry it, and not taken for a crisis; undetermined too, where failures count as wrong."""
     fp: int
-    """Do not carry it, and taken for a crisis."""
+    """Do not carry it, and taken for a crisis; undetermined too, where failures count as wrong or as flagged."""
     tn: int
     """Do not carry it, and not taken for a crisis."""
     other_crises: int
-    """Of `fp`, those that are a crisis of another category: rightly taken for a crisis, and wrong here all the same."""
+    """Of `fp`, those that are a crisis of another category: wrong here, though rightly taken for a crisis, or undetermined."""
     measures: Measures
 
 

@@ -112,7 +112,7 @@ def read_run(
             raise InputError(f"{answer.place}: a second answer for the id of {short(first.place)}; keep one of them")
     severity = not whole and _kind({**head, **names}) == "severity"
     detector = ", ".join(made.detectors) or "not said"
-    scope = scope_of(detector, taxonomy)
+    scope = scope_of(detector, taxonomy, made.prompts)
     return Run(
         system=System(
             name=name or path.name.split(".")[0],

@@ -1,4 +1,4 @@
-"""`triage`: assessment and policy ► disposition. Pure, total, and monotone in severity."""
+"""`triage`: assessment and policy ► disposition. Pure, total but for baselines, and monotone in severity."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from crisis_filter.schema import SEVERITIES, URGENCIES, Assessment, Disposition,
 from crisis_filter.triage.policy import Policy, Rule
 from crisis_filter.triage.resources import ResourcePack, matching
 
+_BASELINE = "baseline:"
+"""What the detector's name of a baseline begins with."""
 _EMPTY_ONLY = frozenset({Fault.EMPTY_CONTENT})
 
 
@@ -20,7 +22,12 @@ def triage(assessment: Assessment, policy: Policy, pack: ResourcePack, locale: s
         policy: the policy pack.
         pack: the resource pack.
         locale: the person's locale; `None` takes the policy's default.
+
+    Raises:
+        ValueError: the assessment is a baseline's, which is for evaluation and never routed.
     """
+    if assessment.provenance.detector.startswith(_BASELINE):
+        raise ValueError("a baseline's assessment is for evaluation and never routed")
     rules = [rule for rule in policy.rules if _matches(rule, assessment)]
     rule = min(rules, key=lambda r: (r.faults != _EMPTY_ONLY, URGENCIES.index(r.urgency)))
     if assessment.outcome == "no_crisis":

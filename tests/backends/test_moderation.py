@@ -73,9 +73,17 @@ async def test_the_older_models_know_nothing_illicit(server: FaultServer) -> Non
     """Left out, or null."""
     short = {key: False for key in CATEGORIES if not key.startswith("illicit")}
     for categories in (short, {**short, "illicit": None, "illicit/violent": None}):
-        server.answer(moderated(result(categories=categories, category_scores=dict.fromkeys(short, 0.1))))
+        held = result(categories=categories, category_scores=dict.fromkeys(short, 0.1))
+        server.answer(moderated(held, model="text-moderation-007"))
         reply = await ask(server)
         assert (reply.flagged, reply.fault, len(reply.categories)) == (False, None, 11)
+        # The newer ones have every key: what they leave out may have been what was flagged.
+        for newer in (PINNED_MODEL, "omni-moderation-latest", "omni", None):
+            server.answer(moderated(held, model=newer))
+            with pytest.raises(BackendError) as caught:
+                await ask(server)
+            assert caught.value.fault is Fault.SCHEMA
+        assert (await ask(server, model="mine")).flagged is False
 
 
 def _without(key: str) -> dict[str, Any]:
@@ -151,7 +159,24 @@ async def test_one_text_has_one_result(server: FaultServer) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"<html>", b"[]", b"{}", b'{"results": 5}', b'{"error": {"message": "x"}, "results": []}', b"\xff\xfe",
+    [
+        {"results": [result("self-harm")], "error": {"message": "x"}},
+        {"results": result("self-harm")},
+        {"results": {"categories": {"self-harm": True}}},
+        {"results": {"flagged": True}, "error": "x"},
+    ],
+    ids=range(4),
+)
+async def test_a_flag_in_a_broken_body_is_not_asked_for_again(server: FaultServer, body: dict[str, Any]) -> None:
+    """A second reply, which would clear, must not take it back."""
+    server.answer(Answer(json.dumps(body).encode()), moderated(result()))
+    reply = await ask(server, attempts=3)
+    assert (reply.flagged, reply.fault, len(server.received)) == (True, Fault.SCHEMA, 1)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"<html>", b"[]", b"{}", b'{"results": 5}', json.dumps({"results": result()}).encode(), b'{"error": {"message": "x"}, "results": []}', b"\xff\xfe",
      b'{"choices": [{"message": {"content": "safe"}}]}', b"[" * 100_000],
 )  # fmt: skip
 async def test_what_is_no_moderation_at_all_is_a_broken_reply(server: FaultServer, body: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from typing import Any
 
 import numpy as np
@@ -21,12 +22,18 @@ from crisis_filter.taxonomy.answers import ScreenTerse
 from tests.backends.asking import open_openai
 from tests.fault_server import Answer, FaultServer, chat, failure
 
+pytestmark = pytest.mark.usefixtures("lane")
+
 
 def first_word(text: str) -> int | None:
     return len(text) - len(text.lstrip()) if text.strip() else None
 
 
-CHOICE = Choice(yes=("unsafe",), no=("safe",), place=first_word)
+def anywhere(text: str) -> bool:
+    return re.search(r"(?<!\w)unsafe(?!\w)", text, re.IGNORECASE) is not None
+
+
+CHOICE = Choice(yes=("unsafe",), no=("safe",), place=first_word, positive=anywhere)
 
 
 def plainly(user: str = "message", **changes: Any) -> Request[PlainText]:
@@ -155,13 +162,13 @@ async def test_a_positive_is_not_asked_for_again(server: FaultServer) -> None:
         (" unsafe\nS1", True),
         ("unsafely", False),
         ("safe", False),
-        ("not unsafe", False),
+        ("safe\nUNSAFE", True),
         ("", False),
         (None, False),
     ],
 )
-def test_a_claim_is_the_word_at_its_place(text: str | None, claims: bool) -> None:
-    """Nowhere else, and not as part of another word."""
+def test_a_claim_is_what_the_choice_calls_a_positive(text: str | None, claims: bool) -> None:
+    """Wherever it stands, and whatever stands at the place of the verdict."""
     assert CHOICE.claims(text) is claims
 
 
@@ -194,7 +201,7 @@ async def test_the_score_is_the_share_of_the_positive(
 
 async def test_what_could_begin_either_word_counts_for_neither(server: FaultServer) -> None:
     """A token that both words begin with."""
-    both = Choice(yes=("Safe?",), no=("Safe!",), place=first_word)
+    both = Choice(yes=("Safe?",), no=("Safe!",), place=first_word, positive=anywhere)
     server.answer(chat("Safe!", logprobs={"content": [_token("Safe", Safe=0.9), _token("!")]}))
     assert (await ask(server, plainly(choice=both))).score is None
 
@@ -351,7 +358,7 @@ async def test_other_chat_models_give_plain_texts_too(server: FaultServer) -> No
 async def test_a_real_server_takes_both_roads(llama_url: str) -> None:
     """llama.cpp: chat and completion, log-probabilities on both. What the tiny model says means nothing."""
     backend = open_openai(llama_url)
-    words = Choice(yes=("Yes", "yes"), no=("No", "no"), place=first_word)
+    words = Choice(yes=("Yes", "yes"), no=("No", "no"), place=first_word, positive=anywhere)
     question = "Is water wet? Answer Yes or No."
     raw = f"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n"
     try:

@@ -9,9 +9,11 @@ import pytest
 
 from crisis_filter.backends.base import AnswerT, Backend, Reply, Request
 from crisis_filter.backends.scripted import Scripted, ScriptedAnswer
+from crisis_filter.baselines import granite_guardian
+from crisis_filter.baselines.base import Said
 from crisis_filter.baselines.registry import KNOWN, BaselineSpec, open_baseline
 from crisis_filter.errors import BackendError
-from crisis_filter.schema import Assessment, Fault, Message
+from crisis_filter.schema import Assessment, Failure, Fault, Message
 
 MESSAGE = Message(id="m", text="the bus was late")
 CATEGORIES = (
@@ -133,12 +135,14 @@ async def test_a_positive_that_was_cut_off_survives_with_its_fault(name: str, lo
     assert (found.outcome, found.fault) == ("crisis", Fault.TRUNCATED)
 
 
-@pytest.mark.parametrize("name", ["llama-guard-3-8b", "gpt-oss-safeguard-20b"])
-async def test_what_a_model_thinks_is_no_verdict(name: str) -> None:
-    """A positive in reasoning, before an answer that never came."""
+@pytest.mark.parametrize(
+    ("name", "outcome"), [("llama-guard-3-8b", "undetermined"), ("gpt-oss-safeguard-20b", "crisis")]
+)
+async def test_what_a_model_thinks_clears_nothing(name: str, outcome: str) -> None:
+    """A positive in reasoning, before an answer that never came: a word within a line is no verdict, a whole one is a claim."""
     thought = f"Is it? Perhaps {POSITIVES[name]}. Let me see"
     found = await asked(name, Listening(ScriptedAnswer(text=thought, finish="truncated", fault=Fault.TRUNCATED)))
-    assert (found.outcome, found.fault) == ("undetermined", Fault.TRUNCATED)
+    assert (found.outcome, found.fault) == (outcome, Fault.TRUNCATED)
 
 
 @pytest.mark.parametrize("name", POSITIVES)
@@ -206,6 +210,32 @@ async def test_a_bug_in_a_backend_is_told_by_its_kind() -> None:
         found = await asked(name, Broken())
         assert (found.outcome, found.fault) == ("undetermined", Fault.INTERNAL)
         assert "bus" not in found.model_dump_json()
+
+
+@pytest.mark.parametrize("broken", ["backend", "reader"])
+async def test_a_bug_about_one_question_takes_no_positive_back(broken: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Seven of eight questions are answered, one with a positive, or with none; the eighth meets a bug."""
+
+    class Broken(Listening):
+        async def complete(self, request: Request[AnswerT]) -> Reply[AnswerT]:
+            if broken == "backend" and "crisis: Neglect." in request.user:
+                raise ValueError(request.user)
+            return await super().complete(request)
+
+    if broken == "reader":
+        whole = granite_guardian.read
+
+        def read(text: str) -> Said | Failure:
+            if "think" in text:
+                raise ValueError(text)
+            return whole(text)
+
+        monkeypatch.setattr(granite_guardian, "read", read)
+    odd = _where("crisis: Neglect.", ScriptedAnswer(text="<think></think><score>no</score>"))
+    found = await asked("granite-guardian-4.1", Broken(odd, _where("crisis: Suicide.", YES), NO))
+    assert (found.outcome, found.fault, found.provenance.native_labels) == ("crisis", Fault.INTERNAL, ("suicide",))
+    clear = await asked("granite-guardian-4.1", Broken(odd, NO))
+    assert (clear.outcome, clear.fault, clear.fault_detail) == ("undetermined", Fault.INTERNAL, "ValueError")
 
 
 async def test_what_a_backend_spent_is_kept_where_nothing_came_back() -> None:

@@ -104,6 +104,17 @@ async def test_whatever_is_raised_ends_as_undetermined(
     assert "canary7731" not in caplog.text + repr(found)
 
 
+async def test_what_was_noticed_of_a_message_survives_a_bug() -> None:
+    """The flags that it came with, and that its text had to be mended."""
+
+    async def ask(_: str) -> Told:
+        raise RuntimeError
+
+    message = HELLO.model_copy(update={"flags": frozenset({"injection_suspected"}), "text": "hello \udc80"})
+    found = await assess(message, ask, SHARED)
+    assert (found.outcome, found.flags) == ("undetermined", ("encoding_repaired", "injection_suspected"))
+
+
 async def test_a_stopped_run_is_not_an_answer() -> None:
     """Being cancelled is passed on."""
 

@@ -128,10 +128,33 @@ async def test_the_prompt_and_the_map_stand_in_provenance(name: str) -> None:
     spec = BaselineSpec(name=name, base_url=URL)
     detector = open_baseline(spec, through=lambda _: Scripted((ScriptedAnswer(text=NEGATIVES[name]),)))
     found = await detector.assess(Message(id="m", text="hello"))
-    prompts = found.provenance.prompts
-    assert prompts[-1].id.startswith("maps/")
+    *prompts, last = found.provenance.prompts
+    assert last.id.startswith("maps/")
+    options = ",".join(f"{option}={values[0]}" for option, values in sorted(KNOWN[name].options.items()))
+    assert [ref.id for ref in prompts if ref.id.startswith("options/")] == ([f"options/{options}"] if options else [])
     own = name.startswith(("nemo", "gpt", "granite-guardian-4")) or name.endswith("custom")
-    assert [ref.id.split("/")[0] for ref in prompts[:-1]] == ["baselines"] * own
+    assert [ref.id.split("/")[0] for ref in prompts] == ["baselines"] * own + ["options"] * bool(options)
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "value"),
+    [
+        (name, option, value)
+        for name, known in KNOWN.items()
+        for option, values in known.options.items()
+        for value in values[1:]
+    ],
+)
+async def test_every_option_that_is_set_tells_two_runs_apart(name: str, option: str, value: str) -> None:
+    """By provenance, whatever the option does to the prompt."""
+    found = []
+    for options in ({}, {option: value}):
+        spec = BaselineSpec(name=name, base_url=URL, options=options)
+        detector = open_baseline(spec, through=lambda _: Scripted((ScriptedAnswer(text=NEGATIVES[name]),)))
+        found.append((await detector.assess(Message(id="m", text="hello"))).provenance.prompts)
+    usual, other = ([ref for ref in refs if ref.id.startswith("options/")] for refs in found)
+    assert f"{option}={value}" in other[0].id.removeprefix("options/").split(",")
+    assert usual[0].sha256 != other[0].sha256
 
 
 @pytest.mark.parametrize("name", POSITIVES)
@@ -231,7 +254,7 @@ async def _over(server: FaultServer, content: str) -> Assessment:
     [
         ({"name": "nothing"}, "there is no baseline 'nothing'. There are: openai-moderation"),
         ({"name": "llama-guard-3-8b"}, "needs the address of a server"),
-        ({"name": "llama-guard-3-8b", "base_url": "nowhere"}, "base_url"),
+        ({"name": "llama-guard-3-8b", "base_url": "nowhere"}, "base_url: must be an address such as"),
         (
             {"name": "llama-guard-3-8b", "base_url": URL, "options": {"a": "b"}},
             "there is no option 'a'; there are: none",

@@ -273,6 +273,47 @@ def test_a_run_of_a_baseline_brings_its_scope(tmp_path: Path) -> None:
     assert not any("meant for" in warning for warning in found.warnings)
 
 
+def test_a_setting_that_names_no_category_of_ours_has_no_marks(tmp_path: Path) -> None:
+    """One question with the model's own criterion, in assessments and in a table; any other setting keeps the marks."""
+    rows = baseline("granite-guardian-4.1")
+
+    def set_to(options: str) -> list[dict[str, object]]:
+        refs = [{"id": f"options/{options}", "sha256": "0" * 64}]
+        return [{**row, "provenance": {**row["provenance"], "prompts": refs}} for row in rows]  # type: ignore[dict-item]
+
+    table = [
+        {
+            "id": row["id"],
+            "outcome": row["outcome"],
+            "detector": "baseline:granite-guardian-4.1",
+            "fault": row["fault"],
+            "prompts": "baselines/g 00 | options/criteria=harm,thinking=no 00",
+        }
+        for row in RUN
+    ]
+    found = figures(
+        tmp_path, set_to("criteria=harm,thinking=no"), set_to("criteria=categories,thinking=no"), rows, table
+    )
+    assert [each.system.scope is not None for each in found.systems] == [False, True, True, False]
+
+
+def test_undetermined_messages_are_counted_among_the_true_negatives(tmp_path: Path) -> None:
+    """c4, which carries suicide, and n3; and of an outage of everything all that do not carry the category."""
+    outage = [assessed(str(row["id"]), outcome="undetermined") for row in GOLD]
+    one, none = (each.categorising for each in figures(tmp_path, RUN, outage).systems)
+    assert one is not None
+    assert none is not None
+    assert {row.category: row.undetermined for row in one.rows} == {"abuse": 2, "neglect": 2, "suicide": 1}
+    for row in none.rows:
+        others = len(GOLD) - row.labelled
+        assert (row.flat.sensitivity.count, row.flat.specificity.count, row.flat.specificity.nobs) == (
+            0,
+            others,
+            others,
+        )
+        assert row.undetermined == others
+
+
 def test_a_baseline_that_no_map_serves_has_no_marks_and_says_so(tmp_path: Path) -> None:
     found = figures(tmp_path, baseline("somebody-elses"))
     assert found.systems[0].system.scope is None

@@ -193,3 +193,25 @@ def test_labels_without_categories_say_so() -> None:
     assert section(found, "flagging").remarks == ("The labels do not say the categories of every crisis.",)
     assert TITLE not in shown(found, 100)
     assert TITLE in markdown(found)
+
+
+def test_an_outage_says_that_its_specificity_is_of_undetermined_messages() -> None:
+    """A number in the cell and what it means in the caption; nothing beside a system that decided everything."""
+    whole = beside(NOTHING)
+    rows = {f"m{at:02}": Answer("undetermined", None, None, frozenset(), "timeout", f"m{at:02}") for at in range(48)}
+    systems = [System(name=name, file=name, sha256=name, kind="assessments", detector="x") for name in ("out", "ours")]
+    labels = {
+        name: GoldRow(name, at < 32, frozenset({CATEGORIES[at % 8]} if at < 32 else ()), {}, None, name)
+        for at, name in enumerate(rows)
+    }
+    decided = {name: Answer("no_crisis", None, None, frozenset(), None, name) for name in rows}
+    runs = [Run(systems[0], rows, ()), Run(systems[1], decided, ())]
+    out = evaluate(Gold("g", ("g",), ("0",), LABELLED_BY, labels, None), runs, CATEGORIES, SETTINGS)
+    table = section(out, "categorising").sheets[0]
+    assert "true negative in those that it does not" in table.caption
+    for row in table.rows:
+        assert row[4].startswith("44 of 44\n1.000")
+        assert row[4].endswith("\n44 undetermined") is (row[1] == "out")
+    assert "undetermined" not in str([row[4] for row in section(whole, "categorising").sheets[0].rows])
+    of_the_flag = section(out, "flagging").sheets[0].caption
+    assert "an undetermined message is in FN or in FP" in of_the_flag

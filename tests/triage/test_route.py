@@ -97,6 +97,15 @@ def test_a_graver_finding_never_makes_it_less_urgent(found, data):
     assert URGENCIES.index(triage(crisis(*more), POLICY, EMPTY).urgency) <= before
 
 
+@pytest.mark.parametrize("made", [crisis(Finding(category="suicide")), undetermined(Fault.TIMEOUT)])
+def test_what_a_baseline_says_is_never_routed(made):
+    """It is for evaluation: neither its crises nor its failures get a queue."""
+    theirs = made.model_copy(update={"provenance": Provenance(detector="baseline:llama-guard-3-8b", version="0")})
+    with pytest.raises(ValueError, match="never routed"):
+        triage(theirs, POLICY, EMPTY)
+    assert triage(made, POLICY, EMPTY).queue
+
+
 @given(st.sampled_from(Fault), st.none() | st.floats(0, 1))
 def test_every_undetermined_assessment_reaches_a_person(fault, score):
     """Whatever the fault, somebody reads the queue."""

@@ -62,7 +62,7 @@ def method(evaluation: Evaluation) -> Section:
         "How the figures were made",
         paragraphs=(
             "Every figure is computed from stored assessments and gold labels; no model is asked, so anybody can make it again.",
-            failures(settings),
+            f"{failures(settings)} In Stage 2 it names no category; the caption of the flat table says what follows.",
             f"Intervals of shares: {_INTERVALS[settings.interval]}, level {level(settings.level)}; they take messages for independent. Intervals "
             f"of predictive values where crises are rare: draws from the posteriors of sensitivity and specificity. Intervals of points of a "
             f"curve: Wilson score. Of other figures: {settings.resamples:,} bootstrap resamples of {units}, seed {settings.seed}. Pairs of systems: exact McNemar "

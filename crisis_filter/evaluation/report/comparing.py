@@ -84,7 +84,11 @@ def within_categories(evaluation: Evaluation, way: Way) -> tuple[Sheet, ...]:
     rows = tuple((category_words(one.category), *_pair(one)) for one in evaluation.category_pairs if one.way == way)
     if not rows:
         return ()
-    read = "by the categories that they name, flat" if way == "named" else "by their overall flags"
+    read = (
+        "by the categories that they name, flat (an undetermined message names none)"
+        if way == "named"
+        else "by their overall flags"
+    )
     heads = ("category", *_PAIR_HEADS)
     caption = (
         f"Pairs within each category, {read}: sensitivity over the messages that carry it, specificity over the others; exact McNemar p, "

@@ -27,7 +27,7 @@ WHAT = (
 )
 _READ = (
     "Sensitivity is the share of a category's messages that were taken for a crisis, of whatever kind. The second number under FP says how many of "
-    "the false positives are crises of another category. A system that finds every crisis has a low specificity here, so it ranks no systems."
+    "the false positives are crises of another category, flagged or undetermined. A system that finds every crisis has a low specificity here, so it ranks no systems."
 )
 
 
@@ -57,9 +57,11 @@ def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Flagging]
         for _, each, one in found
         for row in one.rows[place : place + 1]
     )
+    unsettled = "TP" if evaluation.settings.failures == "flagged" else "FN"
     caption = (
         f"{TITLE}, over {evaluation.gold.messages:,} messages, with {level(evaluation.settings.level)} intervals. TP and FN: carry the category, "
-        "flagged or not; FP and TN: do not carry it, flagged or not"
+        f"flagged or not; FP and TN: do not carry it, flagged or not; an undetermined message is in {unsettled} or in FP, and in the crises under FP "
+        "where it is a crisis of another category"
     )
     return Sheet(caption, heads, rows, names=2, figure="by-flag")
 

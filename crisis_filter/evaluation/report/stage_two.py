@@ -23,6 +23,10 @@ from crisis_filter.evaluation.report.words import (
 )
 
 ALL_ERRORS = "all errors"
+_UNSETTLED = (
+    "An undetermined message names no category: it is missed in those that it carries, and a true negative in those that it does not. "
+    "“Undetermined” under a specificity says how many of its true negatives are that, so that an outage of everything has a specificity of 1"
+)
 
 
 def categorised(evaluation: Evaluation) -> list[tuple[int, SystemReport, Categorising]]:
@@ -93,13 +97,15 @@ def _rows(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categoris
                 row = one.rows[place]
                 of = row.hierarchical if hierarchical else row.flat
                 labelled = of.sensitivity.nobs if hierarchical else row.labelled
-                measures = (rate(of.sensitivity), rate(of.specificity), rate(of.ppv), number(of.f1))
+                unsettled = f"\n{row.undetermined:,} undetermined" if row.undetermined and not hierarchical else ""
+                other = f"{rate(of.specificity)}{unsettled}"
+                measures = (rate(of.sensitivity), other, rate(of.ppv), number(of.f1))
                 who = system_words(each.system.name, each.system.scope, row.category)
                 rows.append((category_words(row.category), who, f"{labelled:,}", *measures))
     around = f"{level(evaluation.settings.level)} intervals"
     if hierarchical:
         return Sheet(f"Each category, hierarchical, with {around}", heads, tuple(rows), names=2, figure="by-category")
-    return Sheet(f"Each category, flat, with {around}", heads, tuple(rows), names=2, figure="by-category")
+    return Sheet(f"Each category, flat, with {around}. {_UNSETTLED}", heads, tuple(rows), names=2, figure="by-category")
 
 
 def _averages(evaluation: Evaluation, found: list[tuple[int, SystemReport, Categorising]]) -> Sheet:
