@@ -112,17 +112,18 @@ def promote() -> None:
                 {
                     "label": f"shown-{n}",
                     "screen": f"./prompts/screen/shown-{n}.md",
-                    "categorise": f"categorise/reasoned-{n}",
+                    "categorise": "categorise/reasoned-v2",
                 }
                 for n in ("v1", "v2")
             ],
             "providers": [{"id": provider, "label": "readers"}],
             "tests": tests,
+            "evaluateOptions": {"reuse": False},
             "acceptance": {"incumbent": "shown-v1", "sensitivity_margin": margin, "specificity_margin": margin},
         }
         file.write_text(yaml.safe_dump(plan, sort_keys=False), encoding="utf-8")
         experiment("run", file, "-o", folder, "--quiet", *LOOKS)
-        experiment("promote", f"{folder}#shown-v2", file)
+        experiment("promote", f"{folder}#shown-v2", file, "--unreleased-incumbent")
     print((prompts.parent / "README.md").read_text(encoding="utf-8"))
     changed = prompts / "shown-v2.md"
     changed.write_text(changed.read_text(encoding="utf-8").replace("You screen", "You now screen"), encoding="utf-8")
@@ -160,7 +161,7 @@ def model(limit: int, repeats: int) -> None:
         experiment("run", file, "-o", folder, "--quiet", "--output", BUILD / "model.html")
     names = [f"{folder}#tiny-v1", f"{folder}#tiny-v2"]
     experiment("compare", *names, "--output", BUILD / "model-compared.html", "--force")
-    experiment("promote", names[1], "--changelog", BUILD / "README.md")
+    experiment("promote", names[1], file, "--changelog", BUILD / "README.md")
     experiment("replay", folder, file)
 
 

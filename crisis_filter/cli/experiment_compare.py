@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from crisis_filter.datasets.records import Split
     from crisis_filter.experiments.comparing import Compared
     from crisis_filter.experiments.plan import Acceptance
+    from crisis_filter.experiments.records import State
     from crisis_filter.experiments.systems import System
 
-__all__ = ["experiment_compare"]
+__all__ = ["experiment_compare", "looks_so_far"]
 
 _INPUT, _FIGURES, _OUTPUT = "Input", "Figures", "Output"
 _ENDINGS = (".html", ".json")
+_UP = 3
+"""Folders above an experiment's in which its data are looked for."""
 
 
 def experiment_compare(
@@ -50,7 +53,11 @@ def experiment_compare(
         bool, typer.Option("--common", help="Keep to messages that all systems were to judge.", rich_help_panel=_INPUT)
     ] = False,
     looks: Annotated[
-        Path | None, typer.Option(help="Ledger of looks, to tell how many there were.", rich_help_panel=_INPUT)
+        Path | None,
+        typer.Option(
+            help="Ledger of looks, to tell how many there were (default: the one beside the data, where it is found).",
+            rich_help_panel=_INPUT,
+        ),
     ] = None,
     acceptance: Annotated[
         Path | None,
@@ -108,7 +115,7 @@ def experiment_compare(
             read,
             acceptance=bounds,
             settings=Settings(level=level, margin=margin, resamples=2000, seed=seed),
-            looks=_looks(looks, read),
+            looks=_looks(looks, read, systems),
             common=common,
         )
         for path in output or []:
@@ -150,15 +157,46 @@ def _read(
     return read_systems(references, known.ids, known.ref.id, gold=labels, split=cast("Split | None", split))
 
 
-def _looks(ledger: Path | None, systems: Sequence[System]) -> int | None:
-    """How many experiments have looked at the messages."""
-    if ledger is None:
-        return None
+def _looks(ledger: Path | None, systems: Sequence[System], references: Sequence[str]) -> int | None:
+    """How many experiments have looked at the messages; the data may lie beside where we stand, or where the experiment does."""
+    state = systems[0].state
+    if state is not None:
+        from crisis_filter.experiments.references import parted
+
+        folder = parted(references[0])[0].resolve()
+        return looks_so_far(ledger, state, [Path.cwd(), *folder.parents[:_UP]])
+    return None if ledger is None else _counted(ledger, systems[0].asked.sha256)
+
+
+def looks_so_far(ledger: Path | None, state: State, places: Sequence[Path]) -> int | None:
+    """How many experiments have looked at the messages of an experiment.
+
+    Args:
+        ledger: `None` takes the one beside the data.
+        state: of the experiment.
+        places: folders that the plan's path to the data may be taken from; the first with a ledger that knows the messages counts.
+
+    Returns:
+        The count; `None` where no ledger is named, and none that knows the messages is found.
+
+    Raises:
+        InputError: the named ledger is not there, or one was changed.
+    """
+    if ledger is not None:
+        return _counted(ledger, state.data_sha256)
+    from crisis_filter.experiments.looks import ledger_beside
+    from crisis_filter.experiments.plan import rooted
+
+    found = dict.fromkeys(ledger_beside(Path(rooted(state.plan, place).tests.data)) for place in places)
+    return next((count for path in found if path.is_file() and (count := _counted(path, state.data_sha256))), None)
+
+
+def _counted(ledger: Path, sha256: Sequence[str]) -> int:
     from crisis_filter.experiments.looks import Looks
 
     if not ledger.is_file():
         raise InputError(f"{ledger}: there is no such ledger of looks")
-    return len(Looks(ledger).of(systems[0].asked.sha256))
+    return len(Looks(ledger).of(sha256))
 
 
 def _judge(found: Compared, systems: Sequence[System], bounds: Acceptance | None) -> None:

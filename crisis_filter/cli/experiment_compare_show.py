@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         Candidate,
         Comparison,
         Difference,
+        Naming,
         Rate,
         SideContrast,
         SystemFigures,
@@ -74,9 +75,16 @@ def _answers(one: SystemFigures, *, wide: bool) -> Iterator[tuple[str, ...]]:
     )
     for name, what, tally, rate, of in sides:
         yield (name, f"{what}: {tally.answers:,}", *_outcomes(tally), f"{rate} {_around(of, wide=wide)}")
+    yield ("", "", "", "", "", _not_whole(one.naming))
     if one.faults:
         named = ", ".join(f"{clean(fault).replace('_', ' ')} {count:,}" for fault, count in one.faults.items())
         yield ("", "", "", "", "", f"undetermined: {named}")
+
+
+def _not_whole(naming: Naming) -> str:
+    """Of the answers that say crisis, how many name no category, and how many carry a fault."""
+    unnamed = "not told" if naming.unnamed is None else f"{naming.unnamed:,}"
+    return f"of {naming.crisis:,} crisis: unnamed {unnamed}, with a fault {naming.faulty:,}"
 
 
 def _outcomes(tally: Tally) -> tuple[str, str, str]:
@@ -150,6 +158,9 @@ def _candidate(found: Comparison, candidate: Candidate, console: Console, *, wid
         if side.anytime.stop:
             console.print(text(f"{side.side}: {side.anytime.words}"))
     _categories(candidate, console, wide=wide)
+    if candidate.macro_f1 is not None:
+        words = _difference(candidate.macro_f1, wide=True)
+        console.print(text(f"macro F1 of the categories, end to end: difference {words}"))
     _flips(candidate, console)
     if candidate.passed is not None:
         title = f"Gates of {clean(candidate.name)}: {'all passed' if candidate.passed else 'not passed'}. All must be, each judged by itself"

@@ -8,7 +8,9 @@ from typing import Annotated
 
 import typer
 
+from crisis_filter.cli.experiment_compare import looks_so_far
 from crisis_filter.cli.options import AsJson
+from crisis_filter.cli.stopping import Stopper
 from crisis_filter.cli.trouble import NOT_PASSED, putting_out, say, told
 from crisis_filter.errors import InputError
 
@@ -25,13 +27,13 @@ def experiment_promote(
         ),
     ],
     file: Annotated[
-        Path | None,
+        Path,
         typer.Argument(
-            metavar="[FILE]",
+            metavar="FILE",
             show_default=False,
-            help="The experiment's YAML; needed where it names a prompt by a path, which is taken from its folder.",
+            help="The experiment's YAML, beside which prompts and messages are found: both variants are judged again first.",
         ),
-    ] = None,
+    ],
     what: Annotated[
         str,
         typer.Option(
@@ -54,11 +56,23 @@ def experiment_promote(
         bool,
         typer.Option("--allow-development", help="Release on development messages; the line says so."),
     ] = False,
+    unreleased_incumbent: Annotated[
+        bool,
+        typer.Option(
+            "--unreleased-incumbent", help="Take an incumbent whose prompts are not released; the line says so."
+        ),
+    ] = False,
+    looks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Ledger of looks, told of in the changelog (default: the one beside the data).", rich_help_panel=_LINE
+        ),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Release the prompt of a variant that kept every declared bound, and write its measured effect into the changelog.
 
-    A released prompt never changes; the same command again does nothing.
+    The answers of both variants are made again from the recorded replies first; no model is called. A released prompt never changes; the same command again does nothing.
 
     Exit status: 0 released, or it was already; 2 the input is wrong; 4 refused, with reasons; 5 configuration.
     """
@@ -66,22 +80,29 @@ def experiment_promote(
         from crisis_filter.experiments.folder import read_experiment
         from crisis_filter.experiments.promoting import PromotionError, promote
         from crisis_filter.experiments.references import named_variant, parted
+        from crisis_filter.experiments.remaking import remade
 
         path, name = parted(candidate)
         experiment = read_experiment(path)
         variant = named_variant(experiment, name, path)
-        if file is not None and not file.is_file():
+        if not file.is_file():
             raise InputError(f"{file}: there is no such file")
+        beside = file.resolve().parent
+        stopper = Stopper()
         try:
-            done = promote(
-                experiment,
-                variant,
-                date=_day(day),
-                what=what,
-                beside=file.resolve().parent if file is not None else None,
-                changelog=changelog,
-                allow_development=allow_development,
-            )
+            with stopper.watching():
+                done = promote(
+                    experiment,
+                    variant,
+                    lambda variants: stopper.run(remade(path, experiment, file, variants)),
+                    date=_day(day),
+                    beside=beside,
+                    what=what,
+                    changelog=changelog,
+                    looks=looks_so_far(looks, experiment.state, [beside]),
+                    allow_development=allow_development,
+                    unreleased_incumbent=unreleased_incumbent,
+                )
         except PromotionError as error:
             say(f"{variant.id} is not promoted")
             for reason in error.reasons:

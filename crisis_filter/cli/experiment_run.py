@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from crisis_filter.experiments.folder import Folder
     from crisis_filter.experiments.items import Data
+    from crisis_filter.experiments.looks import Look
     from crisis_filter.experiments.plan import Plan
     from crisis_filter.experiments.records import Experiment, State
     from crisis_filter.experiments.running import Ending, Progress
@@ -80,7 +82,7 @@ def experiment_run(
     Exit status: 0 done; 2 the input is wrong; 3 not every answer is there; 5 configuration; 130 stopped.
     """
     with told():
-        from crisis_filter.experiments.folder import Folder, default_folder, state_of
+        from crisis_filter.experiments.folder import Folder, begun, default_folder, state_of
         from crisis_filter.experiments.items import read_data
         from crisis_filter.experiments.plan import load_plan, rooted
         from crisis_filter.experiments.variants import columns
@@ -95,9 +97,14 @@ def experiment_run(
         data = read_data(whole.tests, made.taxonomy.ids)
         state = state_of(plan, made, data)
         where = folder or default_folder(ROOT, file, state)
-        _looked(whole, state, looks, {"validation": unlock_validation, "test": unlock_test})
+        look = _Look(whole, state, looks, {"validation": unlock_validation, "test": unlock_test})
+        if not begun(where, state):
+            look.refuse_unreasoned()
         stopper = Stopper()
         with stopper.watching(), Folder.begin(where, state) as opened:
+            for words in opened.skipped:
+                say(words)
+            look.enter(opened)
             try:
                 with ProgressLine(shown=not quiet) as bar:
                     ending = stopper.run(_asked(opened, made, data, _telling(bar)))
@@ -119,47 +126,77 @@ def locked_by(split: str) -> str:
 
 def ledger_of(plan: Plan, looks: Path | None) -> Path:
     """Where looks at a plan's data are written down."""
-    from crisis_filter.experiments.looks import LOOKS
+    from crisis_filter.experiments.looks import ledger_beside
 
-    return looks or Path(plan.tests.data).parent / LOOKS
+    return looks or ledger_beside(Path(plan.tests.data))
 
 
-def _looked(plan: Plan, state: State, ledger: Path | None, reasons: dict[str, str | None]) -> None:
-    """Enter a look at a locked split before anything is asked.
+@dataclass(frozen=True, slots=True)
+class _Look:
+    """The look at a locked split that a run is; of a free one, nothing."""
 
-    Raises:
-        InputError: nobody gave a reason.
-    """
-    from crisis_filter.experiments.looks import Look, Looks, is_locked
+    plan: Plan
+    state: State
+    ledger: Path | None
+    reasons: dict[str, str | None]
 
-    split = plan.tests.split
-    if not is_locked(split):
-        return
-    looks = Looks(ledger_of(plan, ledger))
-    if looks.has(state.sha256):
-        return
-    kind = locked_by(split)
-    before = len(looks.of(state.data_sha256))
-    reason = (reasons[kind] or "").strip()
-    if not reason:
+    def refuse_unreasoned(self) -> None:
+        """Refuse a look that would be a new one before anything is made for it.
+
+        Raises:
+            InputError: nobody gave a reason.
+        """
+        from crisis_filter.experiments.looks import Looks, is_locked
+
+        split = self.plan.tests.split
+        if not is_locked(split) or self._reason():
+            return
+        kind = locked_by(split)
+        before = len(Looks(ledger_of(self.plan, self.ledger)).of(self.state.data_sha256))
         raise InputError(
             f"the split {split!r} is locked: it was looked at {counted(before, 'time')} so far, and every look makes its figures weaker. "
             f"To look all the same: --unlock-{kind} 'why'; or try things out on development"
         )
-    looks.add(
-        Look(
+
+    def enter(self, folder: Folder) -> None:
+        """Enter it before anything is asked. Only an experiment that goes on in its folder, and stands in the ledger, is the same look again.
+
+        Raises:
+            InputError: nobody gave a reason, or the ledger is damaged; a folder that began just now is gone again.
+            ConfigurationError: the ledger cannot be written; likewise.
+        """
+        from crisis_filter.experiments.looks import Looks, is_locked
+
+        if not is_locked(self.plan.tests.split):
+            return
+        try:
+            looks = Looks(ledger_of(self.plan, self.ledger))
+            if not folder.new and looks.has(self.state.sha256):
+                return
+            self.refuse_unreasoned()
+            looks.add(self._record())
+        except BaseException:
+            folder.discard()
+            raise
+        say(f"{looks.path}: look {len(looks.of(self.state.data_sha256))} at these messages, written down")
+
+    def _reason(self) -> str:
+        return (self.reasons[locked_by(self.plan.tests.split)] or "").strip()
+
+    def _record(self) -> Look:
+        from crisis_filter.experiments.looks import Look
+
+        return Look(
             at=datetime.now(UTC).isoformat(timespec="seconds"),
-            data=state.data,
-            split=split,
-            data_sha256=state.data_sha256,
-            experiment=state.sha256,
-            variants=tuple(variant.id for variant in state.variants),
-            items=len(state.items),
-            reason=reason,
-            version=state.version,
+            data=self.state.data,
+            split=self.plan.tests.split,
+            data_sha256=self.state.data_sha256,
+            experiment=self.state.sha256,
+            variants=tuple(variant.id for variant in self.state.variants),
+            items=len(self.state.items),
+            reason=self._reason(),
+            version=self.state.version,
         )
-    )
-    say(f"{looks.path}: look {before + 1} at these messages, written down")
 
 
 async def _asked(folder: Folder, made: Columns, data: Data, tell: Callable[[Progress], None]) -> Ending:
@@ -220,6 +257,11 @@ def _say_why(ending: Ending) -> None:
     if ending.over_budget:
         say(
             f"stopped at the budget with {ending.done:,} of {ending.cells:,} answers: raise it and run the same command again"
+        )
+    for name in ending.untold:
+        say(
+            f"{name}: its server did not say how many tokens a reply took, so a budget of money cannot be kept, and the run stopped with "
+            f"{ending.done:,} of {ending.cells:,} answers: have it send usage, or give budget.requests instead of budget.money"
         )
     for name in ending.given_up:
         say(

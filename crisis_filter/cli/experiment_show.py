@@ -12,13 +12,14 @@ from crisis_filter.cli.show import plain
 from crisis_filter.cli.wording import counted
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from rich.console import Console
 
     from crisis_filter.experiments.records import Experiment
     from crisis_filter.experiments.running import Ending
-    from crisis_filter.experiments.summary import Counts, VariantCounts
+    from crisis_filter.experiments.summary import Counts, Summary, VariantCounts
 
 
 def summary_json(found: Experiment, ending: Ending, where: Path) -> str:
@@ -41,31 +42,42 @@ def show_experiment(found: Experiment, console: Console) -> None:
         ),
         soft_wrap=True,
     )
-    table = Table("variant", "answers", "crises found", "others cleared", "undetermined", "tokens")
-    repeated = summary.repeats > 1
-    if repeated:
-        table.add_column("unstable")
-    priced = any(variant.spent.money for variant in summary.variants)
-    if priced:
-        table.add_column("paid here")
+    table = Table(*(plain(head) for head, _ in _columns(summary)))
     for variant in summary.variants:
-        cells = [
-            variant.id,
-            f"{variant.answers:,} of {variant.expected:,}",
-            _of(variant.crises),
-            _of(variant.others),
-            _undetermined(variant),
-            f"{variant.prompt_tokens + variant.completion_tokens:,}",
-        ]
-        if repeated:
-            cells.append(f"{variant.unstable:,}")
-        if priced:
-            cells.append("no price" if variant.spent.money is None else f"{variant.spent.money:,.4f}")
-        table.add_row(*map(plain, cells))
+        table.add_row(*(plain(shown(variant)) for _, shown in _columns(summary)))
     console.print(table)
+    for variant in summary.variants:
+        console.print(plain(f"{variant.id}: {_not_whole(variant)}"))
+    if any(variant.taken for variant in summary.variants):
+        console.print(
+            plain("a variant with answers taken over is not promoted; evaluateOptions: {reuse: false} asks anew")
+        )
     for variant in summary.variants:
         if variant.answers and variant.answers == variant.crises.undetermined + variant.others.undetermined:
             console.print(plain(f"{variant.id}: every answer is undetermined, so no figure says anything about it"))
+
+
+def _columns(summary: Summary) -> Iterator[tuple[str, Callable[[VariantCounts], str]]]:
+    """Heads of the table, and what stands under each; what concerns nobody is left out."""
+    yield "variant", lambda one: one.id
+    yield "answers", lambda one: f"{one.answers:,} of {one.expected:,}"
+    yield "crises found", lambda one: _of(one.crises)
+    yield "others cleared", lambda one: _of(one.others)
+    yield "undetermined", _undetermined
+    yield "tokens", lambda one: f"{one.prompt_tokens + one.completion_tokens:,}"
+    if summary.repeats > 1:
+        yield "unstable", lambda one: f"{one.unstable:,}"
+    if any(one.spent.money or one.spent.untold for one in summary.variants):
+        yield "paid here", _paid
+
+
+def _paid(variant: VariantCounts) -> str:
+    spent = variant.spent
+    if spent.untold:
+        return "tokens not told"
+    if spent.money is None:
+        return "not told" if spent.untold else "no price"
+    return f"{spent.money:,.4f}"
 
 
 def _of(counts: Counts) -> str:
@@ -76,3 +88,10 @@ def _of(counts: Counts) -> str:
 def _undetermined(variant: VariantCounts) -> str:
     faults = ", ".join(f"{fault} {count:,}" for fault, count in variant.faults.items())
     return faults or "0"
+
+
+def _not_whole(variant: VariantCounts) -> str:
+    """What the table has no room for: crisis answers without a category or with a fault, and answers that nobody asked for here."""
+    words = f"of {counted(variant.said_crisis, 'answer')} that say crisis {variant.unnamed:,} without a category, {variant.faulty:,} with a fault"
+    taken = f"; {variant.taken:,} of {counted(variant.answers, 'answer')} taken over from an earlier experiment"
+    return words + taken * bool(variant.taken)

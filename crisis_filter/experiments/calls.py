@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -22,10 +22,24 @@ from crisis_filter.backends.base import AnswerT, Backend, Reply, Request
 from crisis_filter.backends.moderation import Moderation, ModerationReply
 from crisis_filter.backends.recorded import Recording, record, replay, request_hash
 from crisis_filter.errors import BackendError, ConfigurationError, Fault
+from crisis_filter.experiments.earlier import Earlier
 from crisis_filter.experiments.lines import Lines
 from crisis_filter.schema import Record
 
-__all__ = ["Call", "Calls", "Listening", "ListeningModeration", "NoReply", "asking_about", "spent_by_variant"]
+__all__ = [
+    "Call",
+    "Calls",
+    "Listening",
+    "ListeningModeration",
+    "NoReply",
+    "Used",
+    "asking_about",
+    "spent_by_variant",
+]
+
+_STOPPED = "stopped before a reply"
+_LATE = "the deadline passed"
+"""What a stage says of a call that it gave up."""
 
 
 class NoReply(Record):
@@ -35,6 +49,9 @@ class NoReply(Record):
     detail: str
     attempts: int = Field(ge=0)
     troubles: tuple[tuple[str, Fault], ...] = ()
+    stopped: bool = False
+    """Whether it was given up from outside, by a stage that had no more time for it or with the whole run; nobody knows how many requests
+    it had sent, and it is taken to be one."""
 
 
 class Call(Record):
@@ -52,13 +69,43 @@ class Call(Record):
     earlier: bool = False
     """Taken from an earlier experiment, so nothing was asked or paid."""
 
+    @property
+    def used(self) -> Used:
+        """What it used here."""
+        said = self.reply or self.moderated or self.none
+        if self.earlier or said is None:
+            return Used()
+        reply = self.reply
+        prompt, completion = (reply.prompt_tokens, reply.completion_tokens) if reply is not None else (0, 0)
+        return Used(said.attempts, prompt, completion, int(self.none is None and prompt == 0))
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """What calls used: requests that were sent, and tokens as far as a server told them."""
+
+    requests: int = 0
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    untold: int = 0
+    """Replies whose server did not say how many tokens they took; a prompt of none is not said."""
+
+    def __add__(self, other: Used) -> Used:
+        """Both together."""
+        return Used(
+            self.requests + other.requests,
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.untold + other.untold,
+        )
+
 
 class Calls:
     """The calls of one experiment.
 
     Args:
         path: of its file; need not exist.
-        earlier: files of other experiments, whose replies are taken for the same questions.
+        earlier: files of other experiments, whose replies are taken for the same questions; one that is damaged is left out.
         replaying: whether errors are repeated as well, and nothing is written.
 
     Raises:
@@ -73,10 +120,7 @@ class Calls:
         for call in self._lines.records:
             if call.none is None or replaying:
                 self._known[call.key] = call
-        self._earlier: dict[str, Call] = {}
-        for other in earlier:
-            found = (call for call in Lines(other, Call, mend=False).records if call.none is None)
-            self._earlier.update({call.key: call for call in found})
+        self._earlier = Earlier(earlier, Call, lambda call: call.key if call.none is None else None)
         self.broken: ConfigurationError | None = None
         """Why a line could not be written; a run that sees it stops, for what comes after would be paid twice."""
 
@@ -85,10 +129,15 @@ class Calls:
         """All lines, in their order."""
         return self._lines.records
 
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """A line in words for every earlier file that was left out."""
+        return self._earlier.skipped
+
     def find(self, key: str, variant: str) -> Call | None:
         """What came of a call before."""
         known = self._known.get(key)
-        if known is None and (before := self._earlier.get(key)) is not None:
+        if known is None and (before := self._earlier.find(key)) is not None:
             known = before.model_copy(update={"earlier": True, "variant": variant})
             self.add(known)
         return known
@@ -245,8 +294,7 @@ def _noting(calls: Calls, told: Mapping[str, Any]) -> Iterator[None]:
         calls.add(Call(**told, none=none))
         raise
     except asyncio.CancelledError:
-        # The stage has no more time for it; a replay has to run out of time at the same place.
-        calls.add(Call(**told, none=NoReply(fault=Fault.TIMEOUT, detail="the deadline passed", attempts=0)))
+        calls.add(Call(**told, none=NoReply(fault=Fault.TIMEOUT, detail=_STOPPED, attempts=1, stopped=True)))
         raise
 
 
@@ -259,24 +307,17 @@ def _again(call: Call, request: Request[AnswerT]) -> Reply[AnswerT]:
 def _error(call: Call | None) -> BackendError:
     none = call.none if call is not None else None
     none = none or NoReply(fault=Fault.INTERNAL, detail="neither a reply nor a fault was recorded", attempts=0)
+    if none.stopped:
+        # A replay has to run out of time at the same place, and the stage that gave it up was told of no request.
+        return BackendError(none.fault, _LATE, retryable=False)
     error = BackendError(none.fault, none.detail, retryable=False)
     error.attempts, error.troubles = none.attempts, none.troubles
     return error
 
 
-def spent_by_variant(calls: list[Call]) -> Mapping[str, tuple[int, int, int]]:
-    """Requests, prompt tokens and completion tokens that each variant used here."""
-    found: dict[str, tuple[int, int, int]] = {}
+def spent_by_variant(calls: Iterable[Call]) -> Mapping[str, Used]:
+    """What each variant used here; one that is missing used nothing."""
+    found: dict[str, Used] = {}
     for call in calls:
-        if call.earlier:
-            continue
-        requests, prompt, completion = found.get(call.variant, (0, 0, 0))
-        reply = call.reply
-        said = reply or call.moderated or call.none
-        asked = said.attempts if said is not None else 0
-        found[call.variant] = (
-            requests + asked,
-            prompt + (reply.prompt_tokens if reply is not None else 0),
-            completion + (reply.completion_tokens if reply is not None else 0),
-        )
+        found[call.variant] = found.get(call.variant, Used()) + call.used
     return found

@@ -26,7 +26,7 @@ _SPACES = re.compile(r"\s+")
 _OPEN = 0o644
 
 
-def line_of(comparison: Comparison, candidate: Candidate, experiment: str, asked_of: str) -> str:
+def line_of(comparison: Comparison, candidate: Candidate, experiment: str, asked_of: str, *, released: bool) -> str:
     """The measured effect of a candidate in words: counts, intervals, differences to the incumbent, data, who labelled it.
 
     Args:
@@ -34,6 +34,7 @@ def line_of(comparison: Comparison, candidate: Candidate, experiment: str, asked
         candidate: which one.
         experiment: SHA-256 of the experiment.
         asked_of: the provider, as the experiment's file has it.
+        released: whether the incumbent's prompts are.
     """
     measured = comparison.measured
     system = next(one for one in comparison.systems if one.name == candidate.name)
@@ -44,11 +45,14 @@ def line_of(comparison: Comparison, candidate: Candidate, experiment: str, asked
         f"{measured.name}, n = {measured.messages:,} ({measured.crises:,} crises){asked}, labels: {measured.labelled_by}",
         f"sensitivity {_rate(system.sensitivity)}, specificity {_rate(system.specificity)}",
         f"undetermined {system.undetermined.undetermined:,} of {system.undetermined.answers:,}",
-        f"against {', '.join(ref.id for ref in before.prompts) or before.name}: "
+        f"of {system.naming.crisis:,} answers that say crisis {_none(system.naming.unnamed)} without a category, {system.naming.faulty:,} with a fault",
+        f"against {', '.join(ref.id for ref in before.prompts) or before.name} ({'released' if released else 'not released'}): "
         + ", ".join(_difference(side, several=several) for side in candidate.sides),
+        f"macro F1 {_f1(system.macro_f1)} against {_f1(before.macro_f1)}",
     ]
     if several:
         parts.append(f"p adjusted for {len(comparison.candidates)} candidates")
+    parts.append(_looks(measured.looks))
     if measured.exploration:
         parts.append(f"{measured.split}: exploration, no claim")
     parts.append(
@@ -110,6 +114,20 @@ def _rate(rate: Rate) -> str:
     if rate.estimate is None:
         return "undefined"
     return f"{rate.right:,}/{rate.answers:,} ({level(rate.level)} interval {rate.low:.3f} to {rate.high:.3f})"
+
+
+def _none(count: int | None) -> str:
+    return "not told" if count is None else f"{count:,}"
+
+
+def _f1(figure: float | None) -> str:
+    return "undefined" if figure is None else f"{figure:.3f}"
+
+
+def _looks(count: int | None) -> str:
+    if count is None:
+        return "looks at these messages so far not known"
+    return f"{count:,} {'look' if count == 1 else 'looks'} at these messages so far"
 
 
 def _difference(side: SideContrast, *, several: bool) -> str:

@@ -23,7 +23,7 @@ from crisis_filter.experiments.plan import Acceptance
 from crisis_filter.experiments.systems import Grid, System, grid
 from crisis_filter.stats.resampling import FEW_CLUSTERS
 
-__all__ = ["MARGIN", "Compared", "compare", "declared", "is_incumbent"]
+__all__ = ["MARGIN", "Compared", "compare", "declared", "is_incumbent", "refuse_other_incumbent"]
 
 MARGIN = 0.05
 """For the verdicts by category, where nobody names one."""
@@ -52,7 +52,7 @@ def compare(
         systems: at least two, the incumbent first, with names that differ.
         acceptance: bounds for every candidate; they were declared by the caller, who answers for the first system being its incumbent.
         settings: intervals and margin; `None` takes 95%, `MARGIN`, 2,000 draws from seed 0.
-        looks: how many experiments were run on the messages so far.
+        looks: how many experiments were run on the messages so far; `None` where that is not known.
         common: keep to messages that all systems were to judge.
 
     Raises:
@@ -169,17 +169,21 @@ def _warnings(brought: Grid, measured: Measured, found: Sequence[SystemFigures],
 
 def _about_answers(brought: Grid, measured: Measured, found: Sequence[SystemFigures]) -> Iterator[str]:
     if not brought.complete:
+        asked = max(system.repeats for system in brought.systems)
+        repeats = f"the first {brought.repeats} of {asked} repeats of " if brought.repeats < asked else ""
         yield (
-            f"not every answer is in: compared on the {measured.messages:,} messages that every system has judged in every repeat; "
+            f"not every answer is in: compared on {repeats}the {measured.messages:,} messages that every system has judged there; "
             "of p-values only those stand that allow an early look"
         )
     elif measured.left_out:
         yield f"{measured.left_out:,} messages that not every system was to judge are left out"
-    if any(system.repeats > brought.repeats for system in brought.systems):
+    if len({system.repeats for system in brought.systems}) > 1:
         yield f"systems were asked unequally often; the first {brought.repeats} of their repeats are compared"
     if any(system.state is None for system in brought.systems) and any(system.state for system in brought.systems):
         yield "a file of answers does not say which texts they were given to; messages are matched by id"
     for one in found:
+        if one.taken:
+            yield f"{one.name}: {one.taken:,} of {one.answers:,} answers taken over from an earlier experiment, seen before this one began"
         answers = one.crises.answers + one.others.answers
         failed = one.crises.undetermined + one.others.undetermined
         if failed == answers:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from crisis_filter.datasets.records import Split
-from crisis_filter.experiments.measures import CategoryFigures, Rate, Stability, SystemFigures, Tally
+from crisis_filter.experiments.measures import CategoryFigures, Naming, Rate, Stability, SystemFigures, Tally
 from crisis_filter.experiments.plan import Acceptance
 from crisis_filter.schema import Outcome, Record
 
@@ -28,6 +28,7 @@ __all__ = [
     "Flip",
     "Gate",
     "Measured",
+    "Naming",
     "Rate",
     "Settings",
     "Side",
@@ -74,7 +75,7 @@ class Measured(Record):
     left_out: int = Field(ge=0)
     """Messages that not every system has judged in every repeat, and that no figure here counts."""
     repeats: int = Field(ge=1)
-    """How often each system judged each message, as far as is compared."""
+    """How often each system judged each message, as far as is compared: where not every answer is in, the first repeats that all have."""
     clusters: int | None = None
     """Groups of messages that are not independent, such as those of one author; `None` where all stand alone."""
     complete: bool
@@ -202,6 +203,9 @@ class Candidate(Record):
     """Sensitivity, specificity; a side without messages is there and undefined."""
     categories: tuple[CategoryContrast, ...]
     """In the order of their names; those of the labels."""
+    macro_f1: Difference | None
+    """Of the mean F1 of the categories, end to end; see `naming.macro_f1_apart`. `None` where either system names none, or the labels do not say
+    which."""
     flips: tuple[Flip, ...]
     """In the order of the messages."""
     gates: tuple[Gate, ...] = ()

@@ -22,6 +22,7 @@ from crisis_filter.experiments.comparison import (
 )
 from crisis_filter.experiments.differing import How, difference, sign_flip_by_cluster
 from crisis_filter.experiments.figures import categories_of, rate
+from crisis_filter.experiments.naming import macro_f1_apart
 from crisis_filter.experiments.systems import Grid
 from crisis_filter.stats.paired import anytime_mcnemar, anytime_p, discordance, holm, mcnemar_exact
 
@@ -53,6 +54,7 @@ def contrast(grid: Grid, incumbent: int, candidate: int, how: How, margin: float
         incumbent=grid.systems[incumbent].name,
         sides=tuple(_side(grid, incumbent, candidate, side, of, how) for side, of in zip(_SIDES, chosen, strict=True)),
         categories=tuple(_category(grid, incumbent, candidate, name, how, margin) for name in categories_of(grid)),
+        macro_f1=macro_f1_apart(grid, incumbent, candidate, how),
         flips=tuple(_flips(grid, incumbent, candidate)),
     )
 

@@ -11,11 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from crisis_filter.experiments.differing import How, mean_rate, wilson_bounds
-from crisis_filter.experiments.measures import CategoryFigures, Rate, Stability, SystemFigures, Tally
+from crisis_filter.experiments.measures import CategoryFigures, Naming, Rate, Stability, SystemFigures, Tally
 from crisis_filter.experiments.systems import Grid, Judged, Said, System
 from crisis_filter.schema import OUTCOMES
 
-__all__ = ["categories_of", "figures", "rate"]
+__all__ = ["categories_of", "figures", "names_categories", "rate"]
 
 _OTHER = "not said"
 
@@ -45,7 +45,10 @@ def figures(grid: Grid, at: int, how: How) -> SystemFigures:
         specificity=rate(grid, right, undetermined, ~grid.crisis, how),
         faults=_faults(grid, system),
         undetermined=rate(grid, undetermined, undetermined, everything, how),
+        naming=_naming(grid, at, how),
         stability=_stability(grid, at, how),
+        answers=len(system.said),
+        taken=system.taken,
         categories=tuple(row for row, _ in rows),
         macro_f1=_mean([f1 for row, f1 in rows if row.messages]),
         tokens_per_1000=tokens,
@@ -87,6 +90,15 @@ def categories_of(grid: Grid) -> tuple[str, ...]:
     return tuple(sorted({category for item in grid.items for category in item.categories}))
 
 
+def names_categories(grid: Grid, at: int) -> bool:
+    """Whether a system names categories, and the labels say which there are."""
+    system = grid.systems[at]
+    asks = system.variant is not None and system.variant.categorise is not None
+    there = any(item.categories for item in grid.items)
+    whole = all(item.categories for item in grid.items if item.crisis)
+    return there and whole and (asks or any(one.categories for one in _answers(grid, system).values()))
+
+
 def _tally(grid: Grid, at: int, chosen: NDArray[np.bool_]) -> Tally:
     outcomes = grid.outcomes[at][chosen]
     return Tally(**{name: int((outcomes == place).sum()) for place, name in enumerate(OUTCOMES)})
@@ -102,6 +114,31 @@ def _answers(grid: Grid, system: System) -> Mapping[tuple[str, int], Said]:
     return {
         (item.id, repeat): system.said[item.id, repeat] for item in grid.items for repeat in range(1, grid.repeats + 1)
     }
+
+
+def _naming(grid: Grid, at: int, how: How) -> Naming:
+    """How many of the answers that say crisis are not whole."""
+    system = grid.systems[at]
+    crises = [[one for one in answers if one.outcome == "crisis"] for answers in _by_message(grid, system)]
+    chosen = np.array([bool(answers) for answers in crises], dtype=np.bool_)
+    said = [one for answers in crises for one in answers]
+    told = all(one.categories is not None for one in said)
+    shares = [fmean(not one.categories for one in answers) for answers in crises if answers] if told else []
+    found = mean_rate(np.array(shares), grid.clusters_of(chosen), how) if shares else mean_rate(np.zeros(0), None, how)
+    return Naming(
+        crisis=len(said),
+        unnamed=sum(not one.categories for one in said) if told else None,
+        faulty=sum(one.fault is not None for one in said),
+        share=found.estimate,
+        low=found.low,
+        high=found.high,
+        level=how.level,
+        messages=int(chosen.sum()),
+    )
+
+
+def _by_message(grid: Grid, system: System) -> list[list[Said]]:
+    return [[system.said[item.id, repeat] for repeat in range(1, grid.repeats + 1)] for item in grid.items]
 
 
 def _stability(grid: Grid, at: int, how: How) -> Stability | None:
@@ -127,12 +164,8 @@ def _stability(grid: Grid, at: int, how: How) -> Stability | None:
 
 def _categories(grid: Grid, at: int) -> list[tuple[CategoryFigures, float]]:
     """Each category of the labels with its F1, the mean over repeats; nothing where labels or system do not name any."""
-    system = grid.systems[at]
-    said = _answers(grid, system)
-    asks = system.variant is not None and system.variant.categorise is not None
-    if any(item.crisis and not item.categories for item in grid.items) or not (
-        asks or any(one.categories for one in said.values())
-    ):
+    said = _answers(grid, grid.systems[at])
+    if not names_categories(grid, at):
         return []
     return [_category(grid, at, said, category) for category in categories_of(grid)]
 
@@ -142,7 +175,7 @@ def _category(
 ) -> tuple[CategoryFigures, float]:
     carries = np.array([category in item.categories for item in grid.items], dtype=np.bool_)
     names = np.array(
-        [[category in said[item.id, r].categories for r in range(1, grid.repeats + 1)] for item in grid.items],
+        [[category in (said[item.id, r].categories or ()) for r in range(1, grid.repeats + 1)] for item in grid.items],
         dtype=np.bool_,
     )
     rightly, wrongly, carried = names[carries].sum(axis=0), names[~carries].sum(axis=0), int(carries.sum())
@@ -165,7 +198,9 @@ def _cost(grid: Grid, system: System) -> tuple[float | None, float | None]:
     said = list(_answers(grid, system).values())
     per = 1000.0 / len(said)
     prompt, completion = sum(one.prompt_tokens for one in said), sum(one.completion_tokens for one in said)
-    if system.price is None:
+    if system.untold:
+        money = None
+    elif system.price is None:
         money = None if any(one.requests for one in said) else 0.0
     else:
         money = per * system.price.of(prompt, completion)

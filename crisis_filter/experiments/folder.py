@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Self
 
-from pydantic import ValidationError
-
-from crisis_filter import assets
 from crisis_filter.errors import ConfigurationError, InputError
-from crisis_filter.experiments.calls import Call, Calls, spent_by_variant
-from crisis_filter.experiments.items import Data
+from crisis_filter.experiments.calls import Call, Calls, Used, spent_by_variant
 from crisis_filter.experiments.lines import Lines, held, write_whole
-from crisis_filter.experiments.plan import Plan
 from crisis_filter.experiments.records import Cell, Experiment, Spent, State, Variant
-from crisis_filter.experiments.variants import Columns
+from crisis_filter.experiments.states import STATE, read_state, same_experiment, state_of
 
 __all__ = [
     "ASSESSMENTS",
     "CALLS",
     "RESULTS",
     "Folder",
+    "begun",
     "default_folder",
     "experiment_of",
     "read_experiment",
@@ -32,7 +29,7 @@ __all__ = [
     "written",
 ]
 
-_STATE, _LOCK, _CELLS = "experiment.json", ".lock", "cells.jsonl"
+_LOCK, _CELLS = ".lock", "cells.jsonl"
 CALLS = "calls.jsonl"
 """Everything that was asked and what came back: model answers, which quote the messages."""
 RESULTS = "results.jsonl"
@@ -41,28 +38,13 @@ ASSESSMENTS = "assessments"
 """Folder with a file for each variant and repeat that `crisis-filter evaluate` reads."""
 
 
-def state_of(plan: Plan, columns: Columns, data: Data) -> State:
-    """What a folder is begun with."""
-    variants = tuple(column.variant for column in columns.columns)
-    hashed = {
-        "variants": [[v.id, v.fingerprint] for v in variants],
-        "data": data.sha256,
-        "items": [item.model_dump(mode="json") for item in data.items],
-        "repeats": plan.options.repeat,
-        "acceptance": plan.acceptance.model_dump(mode="json") if plan.acceptance else None,
-    }
-    return State(
-        sha256=assets.sha256(json.dumps(hashed, sort_keys=True).encode()),
-        plan=plan,
-        variants=variants,
-        prompts=columns.prompts,
-        data=data.name,
-        data_sha256=data.sha256,
-        labelled_by=data.labelled_by,
-        items=data.items,
-        repeats=plan.options.repeat,
-        version=assets.package_version(),
-    )
+def begun(path: Path, state: State) -> bool:
+    """Whether a folder is of this experiment already.
+
+    Raises:
+        InputError: its state is damaged or was changed.
+    """
+    return (path / STATE).is_file() and read_state(path).sha256 == state.sha256
 
 
 def default_folder(root: Path, file: Path, state: State) -> Path:
@@ -77,36 +59,61 @@ class Folder:
         state: what it was begun with.
         calls: everything asked.
         cells: every finished cell; a later line of a cell takes the place of an earlier one.
+        new: whether the experiment began just now.
     """
 
-    def __init__(self, path: Path, state: State, lock: int, earlier: tuple[Path, ...]) -> None:
+    def __init__(self, path: Path, state: State, lock: int, *, new: bool, made: Iterable[Path] = ()) -> None:
         self.path = path
         self.state = state
+        self.new = new
         self._lock = lock
-        self.calls = Calls(path / CALLS, earlier=earlier)
+        self._made = tuple(made)
+        self.calls = Calls(path / CALLS, earlier=_beside(path, state))
         self.cells = Lines(path / _CELLS, Cell)
+        if not state.plan.options.reuse and any(call.earlier for call in self.calls.records):
+            raise ConfigurationError(
+                f"{path}: holds replies that were taken over from another experiment, which evaluateOptions.reuse forbids; name a new folder"
+            )
 
     @classmethod
     def begin(cls, path: Path, state: State) -> Self:
         """Open a folder for a run, and make it when there is none.
 
-        Replies that lie in the folders beside it are taken for the same questions.
+        Replies that lie in the folders beside it are taken for the same questions, unless the plan forbids it; see `skipped`.
 
         Raises:
-            ConfigurationError: the folder is of another experiment, another process is at work in it, or it cannot be written.
-            InputError: a file of it is damaged.
+            ConfigurationError: the folder is of another experiment, another process is at work in it, it cannot be written, or it holds replies
+                that were taken over and the plan forbids it.
+            InputError: a file of it is damaged, or its state was changed.
         """
-        try:
-            path.mkdir(parents=True, exist_ok=True, mode=0o700)
-        except OSError as error:
-            raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+        made = _make(path)
         lock = held(path / _LOCK)
         try:
-            beside = tuple(sorted(p for p in path.parent.glob(f"*/{CALLS}") if p.parent != path))
-            return cls(path, _settle(path, state), lock, beside)
+            found = _settle(path, state)
+            # What the hash leaves out may change without being another experiment, and the folder says what holds now.
+            now = state if found is None else found.model_copy(update={"plan": state.plan})
+            folder = cls(path, now, lock, new=found is None, made=made)
+            if found != now:
+                write_whole(path / STATE, now.model_dump_json(indent=1) + "\n")
         except BaseException:
             os.close(lock)
             raise
+        return folder
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """A line in words for every folder beside it whose replies cannot be taken."""
+        return self.calls.skipped
+
+    def discard(self) -> None:
+        """Close, and leave nothing of an experiment that began just now and asked nothing; any other is only closed."""
+        if self.new and not self.calls.records and not self.cells.records:
+            with contextlib.suppress(OSError):
+                (self.path / STATE).unlink()
+                (self.path / _LOCK).unlink()
+                for folder in self._made:
+                    folder.rmdir()
+        self.close()
 
     def close(self) -> None:
         """Let others at the folder. Calling it twice does nothing."""
@@ -148,12 +155,12 @@ def read_experiment(path: Path) -> Experiment:
     """An experiment, finished or not, without touching it.
 
     Raises:
-        InputError: there is none in this folder, or a file of it is damaged.
+        InputError: there is none in this folder, its state was changed after it began, or a file of it is damaged.
         ConfigurationError: it cannot be read.
     """
-    if not (path / _STATE).is_file():
-        raise InputError(f"{path}: is no folder of an experiment: it has no {_STATE}")
-    state = _read_state(path)
+    if not (path / STATE).is_file():
+        raise InputError(f"{path}: is no folder of an experiment: it has no {STATE}")
+    state = read_state(path)
     cells, calls = Lines(path / _CELLS, Cell, mend=False), Lines(path / CALLS, Call, mend=False)
     return experiment_of(path, state, cells.records, calls.records)
 
@@ -168,12 +175,15 @@ def experiment_of(path: Path, state: State, cells: Iterable[Cell], calls: Iterab
     variants, items = {v.id: v for v in state.variants}, {item.id for item in state.items}
     if any(v not in variants or i not in items or r > state.repeats for v, i, r in found):
         raise InputError(f"{path}: holds answers that are not of this experiment; restore {_CELLS}")
-    used = spent_by_variant(list(calls))
+    asked = tuple(calls)
+    used = spent_by_variant(asked)
+    taken = Counter(at[0] for at in {(c.variant, c.item, c.repeat) for c in asked if c.earlier} if at in found)
     return Experiment(
         name=path.name,
         state=state,
         cells=found,
-        spent={name: _spent(variant, used.get(name, (0, 0, 0))) for name, variant in variants.items()},
+        spent={name: _spent(variant, used.get(name, Used())) for name, variant in variants.items()},
+        taken={name: taken[name] for name in variants},
     )
 
 
@@ -195,65 +205,49 @@ def slug(variant: Variant) -> str:
     return "-".join(part for part in kept.split("-") if part)[:60] or "variant"
 
 
-def _spent(variant: Variant, used: tuple[int, int, int]) -> Spent:
-    requests, prompt, completion = used
-    price = variant.price
-    money = price.of(prompt, completion) if price is not None else 0.0 if requests == 0 else None
-    return Spent(requests=requests, prompt_tokens=prompt, completion_tokens=completion, money=money)
+def _spent(variant: Variant, used: Used) -> Spent:
+    return Spent(
+        requests=used.requests,
+        prompt_tokens=used.prompt_tokens,
+        completion_tokens=used.completion_tokens,
+        money=_money(variant, used),
+        untold=used.untold,
+    )
 
 
-def _read_state(path: Path) -> State:
-    try:
-        return State.model_validate_json((path / _STATE).read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, ValidationError):
-        raise InputError(
-            f"{path / _STATE}: is not the state of an experiment; restore it, or name a new folder"
-        ) from None
+def _money(variant: Variant, used: Used) -> float | None:
+    if variant.price is None:
+        return 0.0 if used.requests == 0 else None
+    if used.untold and not variant.price.free:
+        return None
+    return variant.price.of(used.prompt_tokens, used.completion_tokens)
 
 
-def _settle(path: Path, wanted: State) -> State:
-    """The state of the folder, once it is known to be of the same experiment."""
-    if not (path / _STATE).exists():
+def _settle(path: Path, wanted: State) -> State | None:
+    """The state of a folder, once it is known to be of the same experiment; `None` for a folder that is new."""
+    if not (path / STATE).exists():
         if any(path.glob("*.jsonl")):
-            raise ConfigurationError(f"{path}: holds files and no {_STATE}; name an empty or a new folder")
-        write_whole(path / _STATE, wanted.model_dump_json(indent=1) + "\n")
-        return wanted
-    found = _read_state(path)
+            raise ConfigurationError(f"{path}: holds files and no {STATE}; name an empty or a new folder")
+        return None
+    found = read_state(path)
     same_experiment(path, found, wanted)
-    # What may change without being another experiment: pace, budget, prices and words.
-    return found.model_copy(update={"plan": wanted.plan, "variants": wanted.variants})
+    return found
 
 
-def same_experiment(path: Path, found: State, wanted: State) -> None:
-    """Refuse what is another experiment than that of a folder.
-
-    Raises:
-        ConfigurationError: says what differs first, with both hashes where there are two.
-    """
-    if found.sha256 == wanted.sha256 and found.version != wanted.version:
-        raise ConfigurationError(
-            f"{path}: was begun with version {found.version}, this is {wanted.version}; name a new folder beside it, and its replies are taken over"
-        )
-    if found.sha256 != wanted.sha256:
-        raise ConfigurationError(
-            f"{path}: was begun as another experiment: {_difference(found, wanted)}. Name a new folder beside it"
-        )
+def _make(path: Path) -> list[Path]:
+    """Make a folder; those that were not there before, the innermost first."""
+    missing = [one for one in (path, *path.parents) if not one.exists()]
+    try:
+        path.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise ConfigurationError(f"{path}: cannot be written: {error.strerror}") from None
+    return missing
 
 
-def _difference(found: State, wanted: State) -> str:
-    """What differs first, with both hashes where there are two."""
-    texts = {text.id: text.sha256 for text in found.prompts}
-    for text in wanted.prompts:
-        if texts.get(text.id, text.sha256) != text.sha256:
-            return f"prompt {text.id} had the hash {texts[text.id]} and has {text.sha256} now"
-    if found.data_sha256 != wanted.data_sha256:
-        return f"the data had the hash {', '.join(found.data_sha256)} and has {', '.join(wanted.data_sha256)} now"
-    if found.plan.acceptance != wanted.plan.acceptance:
-        return "other acceptance bounds were declared before it began"
-    before, after = ({v.id: v.fingerprint for v in state.variants} for state in (found, wanted))
-    if before.keys() != after.keys():
-        return "it had other variants"
-    changed = [name for name, fingerprint in after.items() if before[name] != fingerprint]
-    if changed:
-        return f"variant {changed[0]} had the hash {before[changed[0]]} and has {after[changed[0]]} now"
-    return f"it had the hash {found.sha256} and has {wanted.sha256} now"
+def _beside(path: Path, state: State) -> tuple[Path, ...]:
+    """The calls of the experiments that lie beside one, if their replies may be taken."""
+    if not state.plan.options.reuse:
+        return ()
+    own = path.resolve()
+    folders = (one.parent for one in own.parent.glob(f"*/{STATE}") if one.parent != own)
+    return tuple(sorted(one / CALLS for one in folders if (one / CALLS).is_file()))

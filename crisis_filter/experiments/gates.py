@@ -15,7 +15,9 @@ from collections.abc import Iterator
 from crisis_filter.experiments.comparison import (
     Candidate,
     CategoryContrast,
+    Difference,
     Gate,
+    Naming,
     Rate,
     Side,
     SideContrast,
@@ -47,11 +49,14 @@ def gates(acceptance: Acceptance, candidate: SystemFigures, contrast: Candidate,
         gate
         if complete
         else gate.model_copy(update={"passed": False, "words": f"{gate.name}: not passed, because {_INCOMPLETE}."})
-        for gate in _all(acceptance, candidate, contrast)
+        for gate in (
+            *_about_outcomes(acceptance, candidate, contrast),
+            *_about_the_rest(acceptance, candidate, contrast),
+        )
     )
 
 
-def _all(acceptance: Acceptance, candidate: SystemFigures, contrast: Candidate) -> Iterator[Gate]:
+def _about_outcomes(acceptance: Acceptance, candidate: SystemFigures, contrast: Candidate) -> Iterator[Gate]:
     sides: dict[Side, SideContrast] = {one.side: one for one in contrast.sides}
     if (bound := acceptance.sensitivity_at_least) is not None:
         yield _least("sensitivity_at_least", bound, candidate.sensitivity, "crisis")
@@ -65,10 +70,17 @@ def _all(acceptance: Acceptance, candidate: SystemFigures, contrast: Candidate) 
         yield _categories(bound, contrast.categories)
     if (bound := acceptance.undetermined_at_most) is not None:
         yield _undetermined(bound, candidate.undetermined)
+
+
+def _about_the_rest(acceptance: Acceptance, candidate: SystemFigures, contrast: Candidate) -> Iterator[Gate]:
     if (bound := acceptance.flip_rate_at_most) is not None:
         yield _flips(bound, candidate)
     if (bound := acceptance.money_per_1000_at_most) is not None:
         yield _money(bound, candidate)
+    if (bound := acceptance.macro_f1_margin) is not None:
+        yield _macro_f1(bound, contrast.macro_f1)
+    if (bound := acceptance.unnamed_at_most) is not None:
+        yield _unnamed(bound, candidate.naming)
 
 
 def _gate(
@@ -196,16 +208,16 @@ def _flips(bound: float, candidate: SystemFigures) -> Gate:
         return _gate("flip_rate_at_most", bound, words, messages=messages)
     words = (
         f"two answers about one message differ with a chance of {found.flip_rate:.4f} ({found.unstable:,} of {messages:,} messages are unstable "
-        f"over {found.repeats} repeats), which must be at most {bound:g}"
+        f"over {found.repeats} repeats); the upper end of the interval, {found.high:.4f}, must be at most {bound:g}"
     )
     return _gate(
         "flip_rate_at_most",
         bound,
         words,
         messages=messages,
-        passed=found.flip_rate <= bound,
+        passed=found.high <= bound,
         value=found.flip_rate,
-        judged=found.flip_rate,
+        judged=found.high,
         interval=(found.low, found.high),
     )
 
@@ -213,7 +225,7 @@ def _flips(bound: float, candidate: SystemFigures) -> Gate:
 def _money(bound: float, candidate: SystemFigures) -> Gate:
     name, messages, cost = "money_per_1000_at_most", candidate.undetermined.messages, candidate.money_per_1000
     if cost is None:
-        words = "it cannot be judged without a price; give the provider one with price: {input: ..., output: ...}"
+        words = "it cannot be judged without a price (price: {input: ..., output: ...}) and a server that says how many tokens a reply took"
         return _gate(name, bound, words, messages=messages)
     return _gate(
         name,
@@ -223,4 +235,43 @@ def _money(bound: float, candidate: SystemFigures) -> Gate:
         passed=cost <= bound,
         value=cost,
         judged=cost,
+    )
+
+
+def _macro_f1(bound: float, found: Difference | None) -> Gate:
+    name = "macro_f1_margin"
+    if found is None or found.estimate is None:
+        words = "it cannot be judged, because a system names no categories, or the labels do not say which"
+        return _gate(name, bound, words, messages=0)
+    if found.low <= -1.0:
+        words = "it cannot be judged, because a category has so few messages that one draw in 100 lacks it"
+        return _gate(name, bound, words, messages=found.messages, value=found.estimate)
+    return _gate(
+        name,
+        bound,
+        f"macro F1 differs from the incumbent's by {found.estimate:+.3f} on {found.messages:,} messages; the lower end of its interval, "
+        f"{found.low:+.3f}, must lie above {-bound:g}",
+        messages=found.messages,
+        passed=found.low > -bound,
+        value=found.estimate,
+        judged=found.low,
+        interval=(found.low, found.high),
+    )
+
+
+def _unnamed(bound: float, found: Naming) -> Gate:
+    name = "unnamed_at_most"
+    if found.share is None:
+        words = "it cannot be judged, because no answer says crisis, or nothing is told of categories"
+        return _gate(name, bound, words, messages=0)
+    return _gate(
+        name,
+        bound,
+        f"{found.unnamed or 0:,} of {found.crisis:,} answers that say crisis name no category; the upper end of the interval, {found.high:.3f}, "
+        f"must be at most {bound:g}",
+        messages=found.messages,
+        passed=found.high <= bound,
+        value=found.share,
+        judged=found.high,
+        interval=(found.low, found.high),
     )

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,9 +19,10 @@ from crisis_filter.experiments.plan import Tests
 from crisis_filter.experiments.records import Item
 from crisis_filter.schema import Message
 
-__all__ = ["Data", "read_data", "text_sha256"]
+__all__ = ["Data", "Part", "part_of", "read_data", "text_sha256"]
 
 _NOT_SAID = "not said"
+_MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +39,51 @@ class Data:
     """By id."""
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A file of a data set, by what the manifest beside it says."""
+
+    data_set: str
+    """Its id; empty where the manifest has none."""
+    splits: tuple[str, ...]
+    """What the file is for; empty where the manifest says nothing of it."""
+
+
+def part_of(path: Path) -> Part | None:
+    """The part of a data set that a file is: one that the manifest beside it lists by its name or its SHA-256.
+
+    Read loosely, for a manifest that we would not load locks its files all the same.
+
+    Returns:
+        `None` for a folder, a file that is not there, and one that no manifest lists.
+
+    Raises:
+        InputError: the manifest or the file cannot be read, so nobody knows.
+    """
+    beside = path.parent / _MANIFEST
+    if not path.is_file() or not beside.is_file():
+        return None
+    try:
+        said = json.loads(beside.read_text(encoding="utf-8"))
+        digest = file_sha256(path)
+    except AssetError as error:
+        raise InputError(str(error)) from None
+    except (OSError, ValueError, RecursionError):
+        raise InputError(f"{beside}: cannot be read, so nobody knows what {path.name} is for; restore it") from None
+    parts = said.get("parts") if isinstance(said, dict) else None
+    listed = [part for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    mine = [part for part in listed if part.get("file") == path.name or part.get("sha256") == digest]
+    if not mine:
+        return None
+    return Part(str(said.get("id", "")), tuple(dict.fromkeys(split for part in mine for split in _splits(part))))
+
+
+def _splits(part: Mapping[str, Any]) -> list[str]:
+    """One, or all of those that share a file."""
+    several = part.get("splits")
+    return [str(part["split"])] if "split" in part else list(map(str, several)) if isinstance(several, dict) else []
+
+
 def read_data(tests: Tests, known: Sequence[str]) -> Data:
     """The labelled messages that a plan names.
 
@@ -44,10 +92,15 @@ def read_data(tests: Tests, known: Sequence[str]) -> Data:
         known: ids of the taxonomy's categories.
 
     Raises:
-        InputError: no such file or split, a row without text or label, two rows of one id, an unknown category, a split of one kind of message
-            only; names file and row, never what it holds.
+        InputError: no such file or split, a row without text or label, two rows of one id, an unknown category, a file that its data set has
+            for another split; names file and row, never what it holds.
     """
     path = Path(tests.data)
+    part = part_of(path)
+    if part is not None and set(part.splits) - {tests.split}:
+        raise InputError(
+            f"{path}: is for {' and '.join(part.splits)} in the data set {part.data_set}, not for {tests.split} alone; say so, or name the folder"
+        )
     try:
         if path.is_dir():
             manifest = read_manifest(path)

@@ -6,22 +6,26 @@ Lines are chained by hash, so that one that was changed or taken out from among 
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import Field
 
 from crisis_filter.errors import InputError
-from crisis_filter.experiments.lines import Lines
+from crisis_filter.experiments.items import part_of
+from crisis_filter.experiments.lines import Lines, held
 from crisis_filter.schema import Record
 
-__all__ = ["FREE", "LOOKS", "Look", "Looks", "is_locked"]
+__all__ = ["FREE", "LOOKS", "Look", "Looks", "is_locked", "ledger_beside"]
 
 FREE = ("training", "development")
 """Splits that anybody may look at as often as they like."""
 LOOKS = "looks.jsonl"
 """Name of the ledger, beside the data set; it belongs under version control."""
 _FIRST = "0" * 64
+_PATIENCE_S = 10.0
+"""Far longer than it takes to enter a look."""
 
 
 class Look(Record):
@@ -48,8 +52,18 @@ def is_locked(split: str) -> bool:
     return split not in FREE
 
 
+def ledger_beside(data: Path) -> Path:
+    """Where looks at some data are written down: beside the file or the folder of a data set; for a file of a data set beside that folder.
+
+    Args:
+        data: path of the file or the folder; need not exist.
+    """
+    whole = data.parent if part_of(data) is not None else data
+    return whole.parent / LOOKS
+
+
 class Looks:
-    """The ledger.
+    """The ledger. Reading it changes nothing.
 
     Args:
         path: need not exist.
@@ -61,15 +75,7 @@ class Looks:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._lines = Lines(path, Look)
-        previous = _FIRST
-        for number, look in enumerate(self._lines.records, start=1):
-            if look.previous != previous:
-                raise InputError(
-                    f"{path}: line {number} does not follow from the one before: a look was changed or taken out. Restore the file"
-                )
-            previous = _hash(look)
-        self._last = previous
+        self._lines, self._last = _read(path)
 
     @property
     def records(self) -> Sequence[Look]:
@@ -85,14 +91,37 @@ class Looks:
         return any(look.experiment == experiment for look in self._lines.records)
 
     def add(self, look: Look) -> None:
-        """Enter a look, chained to the last.
+        """Enter a look, chained to the last, others' that came meanwhile included.
 
         Raises:
-            ConfigurationError: the file cannot be written.
+            InputError: as when it is opened.
+            ConfigurationError: the file cannot be written, or others are at it for very long.
         """
-        chained = look.model_copy(update={"previous": self._last})
-        self._lines.append(chained)
-        self._last = _hash(chained)
+        lock = held(
+            self.path.with_name(f"{self.path.name}.lock"),
+            wait_s=_PATIENCE_S,
+            busy=f"others are at {self.path.name}; try again",
+        )
+        try:
+            self._lines, self._last = _read(self.path)
+            chained = look.model_copy(update={"previous": self._last})
+            self._lines.append(chained)
+            self._last = _hash(chained)
+        finally:
+            os.close(lock)
+
+
+def _read(path: Path) -> tuple[Lines[Look], str]:
+    """The ledger's lines, and the hash that the next one is chained to."""
+    lines = Lines(path, Look, by_hand=True)
+    previous = _FIRST
+    for number, look in enumerate(lines.records, start=1):
+        if look.previous != previous:
+            raise InputError(
+                f"{path}: line {number} does not follow from the one before: a look was changed or taken out. Restore the file"
+            )
+        previous = _hash(look)
+    return lines, previous
 
 
 def _hash(look: Look) -> str:

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from crisis_filter.schema import PromptRef, Record
 
-__all__ = ["CategoryFigures", "Rate", "Stability", "SystemFigures", "Tally"]
+__all__ = ["CategoryFigures", "Naming", "Rate", "Stability", "SystemFigures", "Tally"]
 
 
 class Tally(Record):
@@ -81,6 +81,25 @@ class CategoryFigures(Record):
     """Answers about other messages that name it."""
 
 
+class Naming(Record):
+    """Answers that say crisis, about whatever messages and over all repeats, and how many of them are not whole."""
+
+    crisis: int = Field(ge=0)
+    unnamed: int | None = Field(ge=0)
+    """Of those, answers that name no category but `unspecified`; `None` for a file that does not tell of categories."""
+    faulty: int = Field(ge=0)
+    """Of those, answers that carry a fault beside the crisis."""
+    share: float | None
+    """Of unnamed ones, 0 to 1, the mean over messages with such an answer; `None` where there is none, or nothing is told."""
+    low: float
+    """Wilson's bound for so many messages; with clusters as in `Rate`. 0 without a share."""
+    high: float
+    """1 without a share."""
+    level: float
+    messages: int = Field(ge=0)
+    """With an answer that says crisis."""
+
+
 class SystemFigures(Record):
     """One system by itself."""
 
@@ -104,8 +123,13 @@ class SystemFigures(Record):
     """Undetermined answers by fault, over all repeats, the most frequent first."""
     undetermined: Rate
     """Share of undetermined answers among all messages, whatever they are; `right` and `undetermined` both count them here."""
+    naming: Naming
     stability: Stability | None
     """`None` for one repeat."""
+    answers: int = Field(ge=0)
+    """In its folder or file, whether compared or not."""
+    taken: int | None
+    """Of those, answers that were taken over from an earlier experiment; `None` for a file."""
     categories: tuple[CategoryFigures, ...] = ()
     """Empty where the system names none, or the labels do not say which."""
     macro_f1: float | None = None
@@ -113,4 +137,5 @@ class SystemFigures(Record):
     tokens_per_1000: float | None = None
     """Prompt and completion tokens for 1,000 answers; `None` for a file."""
     money_per_1000: float | None = None
-    """The price of 1,000 answers by the experiment's price table; `None` where it has no price for the system."""
+    """The price of 1,000 answers by the experiment's price table; `None` where it has no price for the system, or a server did not say how many
+    tokens a reply took."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, Self
+from urllib.parse import urlsplit
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -48,6 +49,11 @@ class Price(_Part):
         """The price of so many tokens."""
         return (prompt_tokens * self.input + completion_tokens * self.output) / 1_000_000
 
+    @property
+    def free(self) -> bool:
+        """Whether nothing is asked for any token."""
+        return self.input == self.output == 0.0
+
 
 class PromptChoice(_Part):
     """One way to ask."""
@@ -85,6 +91,17 @@ class ProviderChoice(_Part):
     """For `baseline:NAME`."""
     price: Price | None = None
 
+    @field_validator("base_url")
+    @classmethod
+    def _holds_no_secret(cls, address: str | None) -> str | None:
+        try:
+            parts = urlsplit(address or "")
+        except ValueError:
+            return address  # refused as no address where it is opened
+        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+            raise ValueError("may hold no user, password or query; name the variable of a key in api_key_env")
+        return address
+
     @property
     def takes_prompts(self) -> bool:
         """Whether it is asked with prompts of ours; the embedded engine and other people's guardrails are not."""
@@ -113,6 +130,8 @@ class Options(_Part):
     """How often each message is asked about; part of the experiment."""
     max_concurrency: int = Field(default=4, ge=1, le=512, alias="maxConcurrency")
     """Cells in work at once, over all variants."""
+    reuse: bool = True
+    """Whether replies in folders beside it are taken for the same questions."""
 
 
 class Budget(_Part):
@@ -141,8 +160,12 @@ class Acceptance(_Part):
     undetermined_at_most: float | None = Field(default=None, ge=0.0, le=1.0)
     """For the upper end of the interval of the share of undetermined messages."""
     flip_rate_at_most: float | None = Field(default=None, ge=0.0, le=1.0)
-    """For the chance that two repeats of one message differ; needs repeats."""
+    """For the upper end of the interval of the chance that two repeats of one message differ; needs repeats."""
     money_per_1000_at_most: float | None = Field(default=None, gt=0.0)
+    macro_f1_margin: float | None = Field(default=None, gt=0.0, lt=1.0)
+    """For the mean F1 of the categories, end to end; the interval is that of a bootstrap over messages, or whole clusters."""
+    unnamed_at_most: float | None = Field(default=None, ge=0.0, le=1.0)
+    """For the upper end of the interval of the share of crisis answers that name no category but `unspecified`."""
 
     @model_validator(mode="after")
     def _binds(self) -> Self:

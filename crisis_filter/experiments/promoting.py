@@ -6,19 +6,19 @@ between finds the line and only finishes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from crisis_filter import assets
-from crisis_filter.errors import CrisisFilterError, InputError
 from crisis_filter.experiments.changelog import in_table, line_of, put_in_table, put_released, row
 from crisis_filter.experiments.comparing import compare, is_incumbent
 from crisis_filter.experiments.comparison import Candidate, Comparison
-from crisis_filter.experiments.looks import FREE
 from crisis_filter.experiments.plan import Acceptance, PromptChoice, rooted
+from crisis_filter.experiments.promotable import PromotionError, beyond_bounds, standing
 from crisis_filter.experiments.records import Experiment, Variant
 from crisis_filter.experiments.released import folder_of, released_hash
+from crisis_filter.experiments.replaying import Replay
 from crisis_filter.experiments.systems import of_variant
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.schema import PromptRef, Record
@@ -26,18 +26,6 @@ from crisis_filter.schema import PromptRef, Record
 __all__ = ["Promotion", "PromotionError", "promote"]
 
 _README = "README.md"
-
-
-class PromotionError(CrisisFilterError):
-    """A prompt is refused.
-
-    Args:
-        reasons: each a sentence or a gate's words; at least one.
-    """
-
-    def __init__(self, reasons: Sequence[str]) -> None:
-        super().__init__("not promoted: " + " | ".join(reasons))
-        self.reasons = tuple(reasons)
 
 
 class Promotion(Record):
@@ -64,43 +52,57 @@ class _Lying:
 def promote(
     experiment: Experiment,
     variant: Variant,
+    again: Callable[[tuple[Variant, ...]], Replay],
     *,
     date: str,
+    beside: Path,
     what: str = "",
-    beside: Path | None = None,
     changelog: Path | None = None,
+    looks: int | None = None,
     allow_development: bool = False,
+    unreleased_incumbent: bool = False,
 ) -> Promotion:
     """Release the prompts with which a variant differs from the incumbent.
 
     Args:
         experiment: with declared bounds.
         variant: the candidate.
+        again: makes the answers of these variants again from the replies that were recorded; called once, when nothing else speaks against it.
         date: ISO date for the changelog.
+        beside: folder of the experiment's file, from which its paths to prompts are taken.
         what: a few words on what the prompt is or changes; empty takes the experiment's description.
-        beside: folder of the experiment's file, from which its paths to prompts are taken; `None` where it names prompts by id alone.
         changelog: file with the table; `None` takes `README.md` of the folder of prompts.
+        looks: how many experiments were run on the messages so far; `None` where that is not known.
         allow_development: release on figures of development or training messages; the line then says so.
+        unreleased_incumbent: take an incumbent whose prompts are not released; the line then says so.
 
     Returns:
         What was released, or was already.
 
     Raises:
-        PromotionError: the experiment is not complete or declares no bounds, a bound is not kept, a prompt's file is not the one that was tried, or its
-            id is released with another hash; all reasons at once, and nothing is written.
-        InputError: a path to a prompt is relative and `beside` is `None`.
+        PromotionError: the experiment is none to promote from (see `promotable.standing`), its bounds leave out what matters most (see
+            `promotable.beyond_bounds`), one is not kept, a prompt's file is not the one that was tried, its id is released with another hash, the incumbent is
+            not released, or an answer is not the one that the recorded replies give; nothing is written.
         ConfigurationError: a file cannot be read or written, or the changelog has no table.
     """
-    acceptance, incumbent = _refuse_undeclared(experiment, variant, allow_development=allow_development)
-    comparison, candidate = _compared(experiment, acceptance, incumbent, variant)
+    acceptance, incumbent = standing(experiment, variant, allow_development=allow_development)
+    comparison, candidate = _compared(experiment, acceptance, incumbent, variant, looks)
     changed = _changed(variant, incumbent)
     lying, reasons = _lying(experiment, variant, changed, beside)
     reasons += [gate.words for gate in candidate.gates if not gate.passed]
+    reasons += beyond_bounds(acceptance, candidate, naming="categorise" in changed)
     if not changed:
         reasons.append(f"{variant.id} asks with the prompts of {incumbent.id}, so there is nothing to release")
+    released = _is_released(experiment, incumbent, beside)
+    if not released and not unreleased_incumbent:
+        reasons.append(
+            f"the prompts of the incumbent {incumbent.id} are not released, so it may be anything; hold the new one against a released one, "
+            "or add --unreleased-incumbent"
+        )
     if reasons:
         raise PromotionError(reasons)
-    effect = line_of(comparison, candidate, experiment.state.sha256, _asked_of(experiment, variant))
+    _refuse_other_answers(experiment, again((incumbent, variant)))
+    effect = line_of(comparison, candidate, experiment.state.sha256, _asked_of(experiment, variant), released=released)
     left = [one for one in lying if released_hash(one.ref.id, one.path) is None]
     for folder in dict.fromkeys(folder_of(one.path, one.ref.id) for one in left):
         mine = [one.ref for one in left if folder_of(one.path, one.ref.id) == folder]
@@ -119,50 +121,25 @@ def promote(
     )
 
 
-def _refuse_undeclared(
-    experiment: Experiment, variant: Variant, *, allow_development: bool
-) -> tuple[Acceptance, Variant]:
-    """The bounds and the incumbent that they name.
+def _refuse_other_answers(experiment: Experiment, replay: Replay) -> None:
+    """Refuse answers that the recorded replies do not give.
 
     Raises:
-        PromotionError: there are none, or the experiment is none to promote from.
+        PromotionError: names the first of them.
     """
-    state, reasons = experiment.state, []
-    split = state.plan.tests.split
-    if split in FREE and not allow_development:
-        reasons.append(
-            f"the messages are those of {split}, on which prompts are tried out; promote from validation, or add --allow-development"
-        )
-    if not experiment.complete:
-        expected = len(state.variants) * len(state.items) * state.repeats
-        reasons.append(f"the experiment has {len(experiment.cells):,} of {expected:,} answers; finish it first")
-    incumbent = None
-    if state.acceptance is None:
-        reasons.append("the experiment declares no bounds; name them under acceptance before it is run")
-    else:
-        incumbent = _incumbent(experiment, variant, state.acceptance)
-        if incumbent is None:
-            reasons.append(
-                f"the incumbent {state.acceptance.incumbent!r} is not in the experiment, or not with this provider"
-            )
-        elif incumbent.id == variant.id:
-            reasons.append(f"{variant.id} is the incumbent itself")
-    if reasons or state.acceptance is None or incumbent is None:
-        raise PromotionError(reasons)
-    return state.acceptance, incumbent
-
-
-def _incumbent(experiment: Experiment, variant: Variant, acceptance: Acceptance) -> Variant | None:
-    """The variant of that id, or the one with that prompt and the candidate's provider."""
-    for one in experiment.state.variants:
-        if one.id == acceptance.incumbent:
-            return one
-    there = (one for one in experiment.state.variants if one.prompt == acceptance.incumbent)
-    return next((one for one in there if one.provider == variant.provider), None)
+    if replay.whole:
+        return
+    variant, item, repeat = replay.differing[0]
+    raise PromotionError(
+        [
+            f"{len(replay.differing):,} of {replay.cells:,} answers are not those that the recorded replies give, the first that of {variant} about "
+            f"message {item} in repeat {repeat}: {experiment.name} was changed since, or the code that reads it; run it anew"
+        ]
+    )
 
 
 def _compared(
-    experiment: Experiment, acceptance: Acceptance, incumbent: Variant, variant: Variant
+    experiment: Experiment, acceptance: Acceptance, incumbent: Variant, variant: Variant, looks: int | None
 ) -> tuple[Comparison, Candidate]:
     """The candidate among all that were tried against the same incumbent, so that its p-values know how many there were."""
     by_id = acceptance.incumbent == incumbent.id
@@ -174,7 +151,7 @@ def _compared(
     systems = [of_variant(experiment, one) for one in (incumbent, *tried)]
     if not is_incumbent(systems[0], acceptance):
         raise PromotionError([f"{incumbent.id} is not the incumbent that the bounds name"])
-    comparison = compare(systems, acceptance=acceptance).comparison
+    comparison = compare(systems, acceptance=acceptance, looks=looks).comparison
     return comparison, next(one for one in comparison.candidates if one.name == variant.id)
 
 
@@ -186,13 +163,13 @@ def _changed(variant: Variant, incumbent: Variant) -> dict[str, PromptRef]:
 
 
 def _lying(
-    experiment: Experiment, variant: Variant, changed: dict[str, PromptRef], beside: Path | None
+    experiment: Experiment, variant: Variant, changed: dict[str, PromptRef], beside: Path
 ) -> tuple[list[_Lying], list[str]]:
     """The prompts as they lie there now, and why one is not what was tried."""
     found, reasons = [], []
     choice = _choice(experiment, variant, beside)
     for stage, ref in changed.items():
-        name = (choice.screen if stage == "screen" else choice.categorise) or ref.id
+        name = _name(choice, stage, ref)
         path = assets.find("prompts", name, ".md")
         now = load_prompt(name)
         if now.ref != ref:
@@ -213,21 +190,25 @@ def _asked_of(experiment: Experiment, variant: Variant) -> str:
     return next((one.id for one in experiment.state.plan.providers if one.label == variant.provider), variant.provider)
 
 
-def _choice(experiment: Experiment, variant: Variant, beside: Path | None) -> PromptChoice:
-    plan = experiment.state.plan
-    if beside is not None:
-        plan = rooted(plan, beside)
+def _is_released(experiment: Experiment, variant: Variant, beside: Path) -> bool:
+    """Whether all prompts of a variant are released as they were tried."""
+    choice = _choice(experiment, variant, beside)
+    asked = {"screen": variant.screen, "categorise": variant.categorise}
+    return all(
+        released_hash(ref.id, assets.find("prompts", _name(choice, stage, ref), ".md")) == ref.sha256
+        for stage, ref in asked.items()
+        if ref is not None
+    )
+
+
+def _name(choice: PromptChoice, stage: str, ref: PromptRef) -> str:
+    """By which a prompt is found."""
+    return (choice.screen if stage == "screen" else choice.categorise) or ref.id
+
+
+def _choice(experiment: Experiment, variant: Variant, beside: Path) -> PromptChoice:
+    plan = rooted(experiment.state.plan, beside)
     choice = next((one for one in plan.prompts if one.label == variant.prompt), None)
     if choice is None:
         raise PromotionError([f"{variant.id} is asked without a prompt of ours, so there is nothing to release"])
-    for name in (choice.screen, choice.categorise):
-        # Without the folder of the file nobody knows where a relative path leads.
-        if beside is None and name is not None and name != _as_found(name):
-            raise InputError(f"prompt {choice.label}: its path is relative; name the file of the experiment as well")
     return choice
-
-
-def _as_found(name: str) -> str:
-    """The name, unless it is a path that depends on where the experiment's file lies."""
-    is_path = name.endswith(".md") or name.startswith((".", "~"))
-    return "" if is_path and not Path(name).is_absolute() else name

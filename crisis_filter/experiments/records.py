@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pydantic import Field
 
@@ -53,11 +53,11 @@ class Variant(Record):
 
 
 class State(Record):
-    """What the folder was begun with; never changes."""
+    """What the folder was begun with. Only what the hash leaves out may change later: pace, budget, words, and how long to wait."""
 
-    format: int = Field(default=1, ge=1, le=1)
+    format: int = Field(default=2, ge=2, le=2)
     sha256: str
-    """Over all that follows but for the version."""
+    """Over all that follows but for the version, and of the plan the split, the bounds and who is asked; see `states.state_sha256`."""
     plan: Plan
     variants: tuple[Variant, ...]
     prompts: tuple[PromptText, ...]
@@ -94,7 +94,9 @@ class Spent(Record):
     prompt_tokens: int = Field(ge=0)
     completion_tokens: int = Field(ge=0)
     money: float | None = Field(ge=0)
-    """By the price table; `None` where a variant that asked has no price."""
+    """By the price table; `None` where a variant that asked has no price, or a server did not say how many tokens a reply took."""
+    untold: int = Field(default=0, ge=0)
+    """Replies whose server did not say how many tokens they took."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +110,8 @@ class Experiment:
     """By variant, item and repeat; those that are missing were not asked yet."""
     spent: dict[str, Spent]
     """By variant."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """By variant: answers of which at least one reply was taken over from another experiment."""
 
     @property
     def complete(self) -> bool:

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 
 from crisis_filter.errors import InputError
@@ -84,7 +85,7 @@ async def replay_cells(
         async with asyncio.TaskGroup() as group:
             for _ in range(concurrency):
                 group.create_task(work())
-    made = Experiment(experiment.name, experiment.state, again, experiment.spent)
+    made = replace(experiment, cells=again)
     differing = [at for at, cell in experiment.cells.items() if again[at].model_dump_json() != cell.model_dump_json()]
     return made, Replay(
         cells=len(again),

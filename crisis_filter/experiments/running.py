@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from crisis_filter.errors import Fault
-from crisis_filter.experiments.calls import Call, asking_about
+from crisis_filter.experiments.calls import Call, Used, asking_about
 from crisis_filter.experiments.folder import Folder
 from crisis_filter.experiments.items import Data
 from crisis_filter.experiments.plan import Budget
@@ -56,6 +56,8 @@ class Ending:
     over_budget: bool = False
     given_up: tuple[str, ...] = ()
     """Variants that gave no reply so often in a row that they were left alone."""
+    untold: tuple[str, ...] = ()
+    """Variants whose server did not say how many tokens a reply took, so that a budget of money could not be kept and the run stopped."""
 
     @property
     def whole(self) -> bool:
@@ -73,6 +75,7 @@ class Progress:
     """Cells finished since the run began."""
     undetermined: int
     money: float | None
+    """`None` where nobody has a price, or a server did not say how many tokens a reply took."""
 
 
 Place = tuple[str, str, int]
@@ -86,6 +89,8 @@ class _Purse:
     prices: Mapping[str, Variant]
     money: float
     requests: int
+    untold: dict[str, None] = field(default_factory=dict)
+    """Variants of which nobody knows what they cost."""
     working: dict[Place, tuple[float, int]] = field(default_factory=dict)
     dearest: dict[str, tuple[float, int]] = field(default_factory=dict)
 
@@ -93,6 +98,8 @@ class _Purse:
         """`go`, `wait` until others are done, or `stop`."""
         if self.budget.money is None and self.budget.requests is None:
             return "go"
+        if self.blind:
+            return "stop"
         expected = self.dearest.get(place[0])
         if expected is None:
             # Nothing is known of its price, so one goes ahead and others wait for it.
@@ -112,22 +119,22 @@ class _Purse:
         self.working[place] = expected
         return "go"
 
-    def settle(self, place: Place, calls: Sequence[Call]) -> None:
+    @property
+    def blind(self) -> bool:
+        """Whether nobody knows what is left of the money."""
+        return self.budget.money is not None and bool(self.untold)
+
+    def settle(self, place: Place, calls: Iterable[Call]) -> None:
         """A cell is done, and this is what it asked."""
         self.working.pop(place, None)
         price = self.prices[place[0]].price
-        money, requests = 0.0, 0
-        for call in calls:
-            if call.earlier:
-                continue
-            if call.reply is not None:
-                requests += call.reply.attempts
-                money += price.of(call.reply.prompt_tokens, call.reply.completion_tokens) if price else 0.0
-            elif call.none is not None:
-                requests += call.none.attempts
-        self.money, self.requests = self.money + money, self.requests + requests
+        used = sum((call.used for call in calls), Used())
+        money = price.of(used.prompt_tokens, used.completion_tokens) if price else 0.0
+        if used.untold and price is not None and not price.free:
+            self.untold[place[0]] = None
+        self.money, self.requests = self.money + money, self.requests + used.requests
         before = self.dearest.get(place[0], (0.0, 1))
-        self.dearest[place[0]] = (max(before[0], money), max(before[1], requests))
+        self.dearest[place[0]] = (max(before[0], money), max(before[1], used.requests))
 
 
 async def run(
@@ -205,12 +212,14 @@ class _Work:
         self._silent: dict[str, int] = {}
         self._given_up: dict[str, None] = {}
         self._changed = asyncio.Condition()
-        spent = folder.experiment.spent.values()
+        self._undetermined = sum(map(_is_undetermined, standing.values()))
+        prices, spent = {v.id: v for v in folder.state.variants}, folder.experiment.spent
         self._purse = _Purse(
             budget=folder.state.plan.budget,
-            prices={v.id: v for v in folder.state.variants},
-            money=sum(s.money or 0.0 for s in spent),
-            requests=sum(s.requests for s in spent),
+            prices=prices,
+            money=sum(s.money or 0.0 for s in spent.values()),
+            requests=sum(s.requests for s in spent.values()),
+            untold={name: None for name, s in spent.items() if s.untold and prices[name].price and s.money is None},
         )
 
     async def go(self, assessors: Mapping[str, Assessor]) -> None:
@@ -243,7 +252,7 @@ class _Work:
                 raise self._folder.calls.broken
             cell = Cell(variant=variant, item=item, repeat=repeat, assessment=timeless(assessment))
             self._folder.cells.append(cell)
-            self._standing[place] = cell
+            self._stand(place, cell)
         finally:
             async with self._changed:
                 calls = self._folder.calls.records[before:]
@@ -253,6 +262,11 @@ class _Work:
         self._asked += 1
         self._tell(self._progress())
 
+    def _stand(self, place: Place, cell: Cell) -> None:
+        before = self._standing.get(place)
+        self._undetermined += _is_undetermined(cell) - (before is not None and _is_undetermined(before))
+        self._standing[place] = cell
+
     def _watch(self, variant: str, cell: Cell) -> None:
         """Leave a variant alone that gives no reply; a whole experiment of timeouts helps nobody."""
         self._silent[variant] = self._silent.get(variant, 0) + 1 if unanswered(cell) else 0
@@ -260,13 +274,13 @@ class _Work:
             self._given_up[variant] = None
 
     def _progress(self) -> Progress:
-        cells = self._standing.values()
+        money = self._purse.money if any(v.price for v in self._purse.prices.values()) else None
         return Progress(
             done=len(self._standing),
             cells=self._cells,
             asked=self._asked,
-            undetermined=sum(cell.assessment.outcome == "undetermined" for cell in cells),
-            money=self._purse.money if any(v.price for v in self._purse.prices.values()) else None,
+            undetermined=self._undetermined,
+            money=None if self._purse.untold else money,
         )
 
     def ending(self) -> Ending:
@@ -274,9 +288,14 @@ class _Work:
             done=len(self._standing),
             cells=self._cells,
             faults=sum(map(unanswered, self._standing.values())),
-            over_budget=self._over,
+            over_budget=self._over and not self._purse.blind,
             given_up=tuple(self._given_up),
+            untold=tuple(self._purse.untold) if self._over and self._purse.blind else (),
         )
+
+
+def _is_undetermined(cell: Cell) -> bool:
+    return cell.assessment.outcome == "undetermined"
 
 
 def timeless(assessment: Assessment) -> Assessment:

@@ -7,7 +7,7 @@ from collections import Counter
 from pydantic import Field
 
 from crisis_filter.experiments.records import Cell, Experiment, Item, Spent, Variant
-from crisis_filter.schema import Record
+from crisis_filter.schema import UNSPECIFIED, Record
 
 __all__ = ["Counts", "Summary", "VariantCounts", "summary_of"]
 
@@ -33,11 +33,19 @@ class VariantCounts(Record):
     """Right: said to be none."""
     faults: dict[str, int]
     """Undetermined answers by fault, the most frequent first."""
+    said_crisis: int = Field(ge=0)
+    """Answers that say crisis, rightly or not."""
+    unnamed: int = Field(ge=0)
+    """Of those, answers that name no category but `unspecified`."""
+    faulty: int = Field(ge=0)
+    """Of those, answers that carry a fault beside the crisis."""
     unstable: int
     """Messages whose repeats do not all have the same outcome."""
     prompt_tokens: int
     """Of the answers, whoever paid for them."""
     completion_tokens: int
+    taken: int = Field(ge=0)
+    """Answers that were taken over from an earlier experiment."""
     spent: Spent
     """Asked and paid in this folder."""
 
@@ -93,15 +101,20 @@ def _variant(experiment: Experiment, variant: Variant) -> VariantCounts:
         for _, cell in pairs
         if cell.assessment.outcome == "undetermined" and cell.assessment.fault is not None
     )
+    crises = [cell.assessment for _, cell in pairs if cell.assessment.outcome == "crisis"]
     return VariantCounts(
         id=variant.id,
         expected=len(state.items) * state.repeats,
         crises=_counts([p for p in pairs if p[0].crisis]),
         others=_counts([p for p in pairs if not p[0].crisis]),
         faults=dict(faults.most_common()),
+        said_crisis=len(crises),
+        unnamed=sum(all(finding.category == UNSPECIFIED for finding in one.findings) for one in crises),
+        faulty=sum(one.fault is not None for one in crises),
         unstable=sum(len(said) > 1 for said in outcomes.values()),
         prompt_tokens=sum(cell.assessment.provenance.prompt_tokens for _, cell in pairs),
         completion_tokens=sum(cell.assessment.provenance.completion_tokens for _, cell in pairs),
+        taken=experiment.taken.get(variant.id, 0),
         spent=experiment.spent[variant.id],
     )
 

@@ -31,8 +31,9 @@ class Said:
 
     outcome: Outcome
     fault: str | None
-    """Of an undetermined one."""
-    categories: frozenset[str]
+    """Of an undetermined one, or beside a crisis."""
+    categories: frozenset[str] | None
+    """`None` where nothing is told of them; `unspecified` is not among them."""
     prompt_tokens: int = 0
     completion_tokens: int = 0
     requests: int = 0
@@ -66,6 +67,10 @@ class System:
     price: Price | None = None
     counts_tokens: bool = True
     """Whether answers say what they took."""
+    untold: int = 0
+    """Replies whose server did not say how many tokens they took."""
+    taken: int | None = None
+    """Answers that were taken over from an earlier experiment; `None` for a file."""
     state: State | None = field(default=None, repr=False)
     """Of the experiment; `None` for a file."""
 
@@ -126,6 +131,8 @@ def of_variant(experiment: Experiment, variant: Variant) -> System:
         variant=variant,
         prompts=tuple(ref for ref in (variant.screen, variant.categorise) if ref is not None),
         price=variant.price,
+        untold=experiment.spent[variant.id].untold,
+        taken=experiment.taken.get(variant.id, 0),
         state=state,
     )
 
@@ -166,10 +173,7 @@ def on_items(run: Run, asked: Asked) -> System:
 
 
 def _run(run: Run, asked: Asked) -> System:
-    said = {
-        (at, 1): Said(answer.outcome, answer.fault, answer.categories or frozenset())
-        for at, answer in run.answers.items()
-    }
+    said = {(at, 1): Said(answer.outcome, answer.fault, answer.categories) for at, answer in run.answers.items()}
     system = run.system
     return System(
         name=system.name,
@@ -191,7 +195,8 @@ def grid(systems: Sequence[System], *, common: bool = False) -> Grid:
 
     Returns:
         The messages that every system has judged in every repeat that is compared, in the order of the incumbent's, and of repeats as many as
-        every system has.
+        every system has. Where answers are lacking those are the first ones in which no message is lost, so that what was shown of them by a
+        look stays: runs ask about all messages before they ask again.
 
     Raises:
         InputError: systems that judged other messages, or messages with other texts or labels, named by the first id that differs; no message
@@ -203,11 +208,11 @@ def grid(systems: Sequence[System], *, common: bool = False) -> Grid:
     first = systems[0]
     for other in systems[1:]:
         _refuse_other(first, other, common=common)
-    repeats = min(system.repeats for system in systems)
+    items = _judged(first.asked.items, systems, 1)
+    repeats = 1
+    while repeats < min(system.repeats for system in systems) and items == _judged(items, systems, repeats + 1):
+        repeats += 1
     asked = range(1, repeats + 1)
-    items = tuple(
-        item for item in first.asked.items if all((item.id, r) in system.said for system in systems for r in asked)
-    )
     if not items:
         raise InputError(
             "no message has been judged by every system; finish the experiments, or name the same messages"
@@ -228,6 +233,11 @@ def grid(systems: Sequence[System], *, common: bool = False) -> Grid:
         left_out=len(wanted) - len(items),
         complete=all(system.complete for system in systems),
     )
+
+
+def _judged(items: Sequence[Item], systems: Sequence[System], repeat: int) -> tuple[Item, ...]:
+    """Those that every system has judged in a repeat."""
+    return tuple(item for item in items if all((item.id, repeat) in system.said for system in systems))
 
 
 def _refuse_other(first: System, other: System, *, common: bool) -> None:
@@ -256,7 +266,7 @@ def _said(cell: Cell) -> Said:
     how = one.provenance
     return Said(
         outcome=one.outcome,
-        fault=one.fault.value if one.fault is not None and one.outcome == "undetermined" else None,
+        fault=one.fault.value if one.fault is not None else None,
         categories=frozenset(finding.category for finding in one.findings) - {UNSPECIFIED},
         prompt_tokens=how.prompt_tokens,
         completion_tokens=how.completion_tokens,

@@ -10,7 +10,8 @@ from typing import Any
 from pydantic import SecretStr, ValidationError
 
 from crisis_filter import assets
-from crisis_filter.baselines.registry import BaselineSpec
+from crisis_filter.baselines.offline import NAMES as OFFLINE
+from crisis_filter.baselines.registry import KNOWN, BaselineSpec
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.experiments.plan import Plan, PromptChoice, ProviderChoice
 from crisis_filter.experiments.records import PromptText, Variant
@@ -22,6 +23,7 @@ from crisis_filter.prompting.render import render
 from crisis_filter.schema import PromptRef
 from crisis_filter.settings import key_of
 from crisis_filter.taxonomy.load import load_taxonomy
+from crisis_filter.taxonomy.maps import load_map
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.triage.policy import Link, Policy, load_policy
 
@@ -163,7 +165,18 @@ def _endpoint(provider: ProviderChoice) -> str:
         settings["engine"] = assets.file_sha256(folder / "engine.json")
     if kind in ("scripted", "recorded"):
         settings["id"] = f"{kind}:{assets.file_sha256(assets.find('', path))}"
+    if kind == _BASELINE.removesuffix(":"):
+        # Its labels are read as ours by a map, and another map reads the same reply another way.
+        settings["map"] = _map(provider.label, path)
     return _hash(settings)
+
+
+def _map(label: str, name: str) -> str:
+    """Hash of the map of a baseline."""
+    known = (*KNOWN, *OFFLINE)
+    if name not in known:
+        raise ConfigurationError(f"provider {label}: there is no baseline {name!r}. There are: {', '.join(known)}")
+    return load_map(name).sha256
 
 
 def _spec(plan: Plan, provider: ProviderChoice, choice: PromptChoice | None, *, keys: bool) -> FilterSpec:

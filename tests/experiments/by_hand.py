@@ -11,6 +11,7 @@ import numpy as np
 
 from crisis_filter.experiments.plan import Price
 from crisis_filter.experiments.records import Cell, Experiment, Item
+from crisis_filter.experiments.states import state_sha256
 from crisis_filter.experiments.systems import System, of_variant
 from crisis_filter.schema import Outcome
 from tests.experiments.making_experiments import Judge, assessment, experiment
@@ -75,6 +76,7 @@ def systems(one: Experiment) -> list[System]:
 def put(folder: Path, one: Experiment) -> Path:
     """The experiment as a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "experiment.json").write_text(one.state.model_dump_json())
+    state = one.state.model_copy(update={"sha256": state_sha256(one.state)})
+    (folder / "experiment.json").write_text(state.model_dump_json())
     (folder / "cells.jsonl").write_text("".join(f"{cell.model_dump_json()}\n" for cell in one.cells.values()))
     return folder

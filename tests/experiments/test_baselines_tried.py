@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
+import pytest
+
+from crisis_filter import assets
 from crisis_filter.drill.answers import LITERALS, KnownTexts
 from crisis_filter.drill.asked import Asked
 from crisis_filter.drill.server import FaultServer
 from crisis_filter.experiments.folder import read_experiment
 from crisis_filter.experiments.summary import summary_of
 from tests.experiments.test_running import replayed
-from tests.experiments.trying import messages, plan_file, tried
+from tests.experiments.trying import messages, parts, plan_file, tried
 from tests.fault_server import Answer, Received, serve_faults
 
 
@@ -72,10 +76,31 @@ async def test_a_moderation_endpoint_is_a_column(tmp_path: Path) -> None:
     async with serve_faults() as one:
         one.script = [answer]
         config = {"base_url": one.url, "attempts": 1}
-        file = plan_file(tmp_path, providers=[{"id": "baseline:openai-moderation", "label": "omni", "config": config}])
+        providers = [{"id": "baseline:openai-moderation", "label": "omni", "config": config}]
+        # Its requests count like any other's.
+        file = plan_file(tmp_path, providers=providers, budget={"requests": 3})
+        ending = await tried(file, tmp_path / "x")
+        assert ending.over_budget
+        assert len(seen) == ending.done == 3
+        file = plan_file(tmp_path, providers=providers)
         await tried(file, tmp_path / "x")
     found = read_experiment(tmp_path / "x")
     counted = summary_of(found).variants[0]
     assert (counted.crises.right, counted.crises.undetermined, counted.others.right) == (3, 1, 4)
     assert found.spent["omni"].requests == len(seen)
     assert (await replayed(file, tmp_path / "x")).differing == ()
+
+
+def test_another_map_is_another_variant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same reply read by other rules is another answer."""
+    messages(tmp_path)
+    provider = {"id": "baseline:llama-guard-3-8b", "label": "guard", "config": {"base_url": "http://127.0.0.1:9/v1"}}
+    file = plan_file(tmp_path, providers=[provider])
+    before = parts(file)[1].columns[0].variant.fingerprint
+    for kind in ("categories", "policies", "prompts"):
+        shutil.copytree(assets.root() / kind, tmp_path / "other" / kind)
+    monkeypatch.setattr(assets, "_PACKAGE", tmp_path / "other" / "package")
+    assert parts(file)[1].columns[0].variant.fingerprint == before
+    one = tmp_path / "other/categories/maps/llama-guard-3.yaml"
+    one.write_text(one.read_text() + "# changed\n")
+    assert parts(file)[1].columns[0].variant.fingerprint != before

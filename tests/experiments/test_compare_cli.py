@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import shutil
 
 import pytest
 import typer
@@ -11,10 +13,14 @@ from typer.testing import CliRunner
 from crisis_filter.cli.experiment_compare import experiment_compare
 from crisis_filter.cli.experiment_promote import experiment_promote
 from crisis_filter.experiments.comparison import Comparison
+from crisis_filter.experiments.folder import read_experiment
+from crisis_filter.experiments.looks import Look, Looks
 from crisis_filter.experiments.released import read_released
 from tests.experiments.by_hand import NEW, OLD, item, made, put
-from tests.experiments.candidates import new_prompt, tried
+from tests.experiments.candidates import naming, new_prompt
 from tests.experiments.making_experiments import LABELLED_BY, QUOTE, REASON, experiment
+from tests.experiments.trying import messages, plan_file, serving
+from tests.experiments.trying import tried as tried_for_real
 
 ITEMS = [item(f"c{at}", "abuse") for at in range(60)] + [item(f"n{at}") for at in range(60)]
 RIGHT = ["c"] * 60 + ["n"] * 60
@@ -33,11 +39,6 @@ def run(command, *arguments):
 
 def compare(*arguments):
     return run(experiment_compare, *arguments)
-
-
-@pytest.fixture
-def prompts(tmp_path):
-    return new_prompt(tmp_path / "prompts")
 
 
 @pytest.fixture
@@ -170,32 +171,150 @@ def test_a_narrow_terminal_keeps_every_figure(folder):
     assert "sensitivity 0.667" in " ".join(ran.stdout.split())
 
 
-def promote(*arguments):
-    return run(experiment_promote, *arguments)
-
-
-def test_promote_writes_and_the_same_again_does_nothing(prompts, tmp_path):
-    folder = put(tmp_path / "good", tried(prompts))
-    ran = promote(f"{folder}#new", "--what", "looks twice", "--date", "2026-11-21")
+def test_an_experiment_within_its_second_round_can_be_looked_at(tmp_path):
+    words = {OLD: [f"{word}{word}." for word in RIGHT], NEW: [f"{word}.." for word in WORSE]}
+    ran = compare(put(tmp_path / "half", made(words, ITEMS)))
     assert ran.exit_code == 0
-    assert "screen/new-v1: released. " in ran.stdout
-    assert list(read_released(prompts)) == ["screen/new-v1"]
-    again = promote(f"{folder}#new")
+    out = " ".join(ran.stdout.split())
+    assert "the first 1 of 3 repeats of the 120 messages" in out
+    assert "it is valid to stop" in out
+
+
+def test_what_is_not_whole_and_the_difference_of_the_names_are_shown(tmp_path):
+    one = naming(made({OLD: RIGHT, NEW: RIGHT}, ITEMS), NEW, "unspecified", items=["c0", "c1"])
+    out = " ".join(compare(put(tmp_path / "one", one)).stdout.split())
+    assert "of 60 crisis: unnamed 0, with a fault 0" in out
+    assert "of 60 crisis: unnamed 2, with a fault 0" in out
+    assert "macro F1 of the categories, end to end: difference" in out
+
+
+def looked(path, data_sha256, *times):
+    """A ledger with so many looks."""
+    ledger = Looks(path)
+    for at in times:
+        ledger.add(
+            Look(
+                at=at,
+                data="d",
+                split="validation",
+                data_sha256=data_sha256,
+                experiment=at.rjust(64, "0"),
+                variants=("a",),
+                items=1,
+                reason="r",
+                version="0.1.0",
+            )
+        )
+
+
+def test_looks_are_counted_in_the_ledger_beside_the_data_where_it_is_found(tmp_path, monkeypatch):
+    one = made({OLD: RIGHT, NEW: RIGHT}, ITEMS)
+    folder = put(tmp_path / "experiments" / "one", one)
+    assert Comparison.model_validate_json(compare(folder, "--json").stdout).measured.looks is None
+    looked(tmp_path / "looks.jsonl", ("another",), "1")
+    assert Comparison.model_validate_json(compare(folder, "--json").stdout).measured.looks is None
+    looked(tmp_path / "looks.jsonl", one.state.data_sha256, "2", "3", "4")
+    assert "looked at by 3 experiments" in " ".join(compare(folder).stdout.split())
+    named = tmp_path / "elsewhere.jsonl"
+    looked(named, one.state.data_sha256, "5")
+    found = compare(folder, "--looks", named, "--json")
+    assert Comparison.model_validate_json(found.stdout).measured.looks == 1
+
+
+MARGIN = {"incumbent": "terse-v2", "sensitivity_margin": 0.2}
+
+
+@pytest.fixture(scope="module")
+def ran_once(tmp_path_factory):
+    """A real experiment: two prompts, a server that knows the labels, and everything that was said."""
+    where = tmp_path_factory.mktemp("ran")
+    new_prompt(where / "prompts")
+    messages(where, each=20)
+    with serving(where) as url:
+        file = plan_file(
+            where,
+            url,
+            prompts=["screen/terse-v2", "file://prompts/screen/new-v1.md"],
+            tests={"data": "messages.jsonl", "split": "validation", "labelled_by": "two nurses"},
+            acceptance=MARGIN,
+        )
+        assert asyncio.run(tried_for_real(file, where / "x")).whole
+    looked(where / "looks.jsonl", read_experiment(where / "x").state.data_sha256, "1", "2")
+    return where
+
+
+@pytest.fixture
+def ran(ran_once, tmp_path):
+    """A copy of it, to be changed."""
+    shutil.copytree(ran_once, tmp_path / "ran")
+    return tmp_path / "ran"
+
+
+def promote(where, *more):
+    return run(experiment_promote, f"{where / 'x'}#new-v1", where / "try.yaml", *more)
+
+
+def test_promote_writes_and_the_same_again_does_nothing(ran):
+    done = promote(ran, "--what", "looks twice", "--date", "2026-11-21")
+    assert done.exit_code == 0, done.stderr
+    assert "screen/new-v1: released. " in done.stdout
+    assert "2 looks at these messages so far" in done.stdout
+    assert list(read_released(ran / "prompts")) == ["screen/new-v1"]
+    again = promote(ran)
     assert again.exit_code == 0
     assert "nothing was done" in again.stdout
-    assert json.loads(promote(f"{folder}#new", "--json").stdout)["already"] is True
+    assert json.loads(promote(ran, "--json").stdout)["already"] is True
 
 
-def test_promote_refuses_with_reasons_and_exit_status_4(prompts, tmp_path):
-    folder = put(tmp_path / "bad", tried(prompts, {NEW: ["n"] * 100 + ["n"] * 100}))
-    ran = promote(f"{folder}#new")
-    assert ran.exit_code == 4
-    assert "- sensitivity_margin: not passed" in ran.stderr
-    assert read_released(prompts) == {}
+def test_promote_refuses_answers_that_were_changed_by_hand(ran):
+    cells = ran / "x" / "cells.jsonl"
+    lines = [json.loads(line) for line in cells.read_text().splitlines()]
+    at = next(at for at, line in enumerate(lines) if line["assessment"]["outcome"] == "no_crisis")
+    lines[at]["assessment"]["screen"]["rationale"] = "changed"
+    cells.write_text("".join(f"{json.dumps(line)}\n" for line in lines))
+    refused = promote(ran)
+    assert refused.exit_code == 4
+    assert "1 of 80 answers are not those that the recorded replies give" in refused.stderr
+    assert lines[at]["item"] in refused.stderr
+    assert read_released(ran / "prompts") == {}
 
 
-@pytest.mark.parametrize("more", [["--date", "yesterday"], ["--date", "2026-13-40"], ["nowhere.yaml"]])
-def test_promote_with_wrong_input_is_exit_status_2(prompts, tmp_path, more):
-    folder = put(tmp_path / "good", tried(prompts))
-    assert promote(f"{folder}#new", *more).exit_code == 2
-    assert read_released(prompts) == {}
+def test_promote_refuses_with_reasons_and_exit_status_4(ran):
+    prompt = ran / "prompts" / "screen" / "new-v1.md"
+    prompt.write_text(prompt.read_text().replace("Look twice.", "Look three times."))
+    refused = promote(ran)
+    assert refused.exit_code == 4
+    assert "now; the experiment tried screen/new-v1" in refused.stderr
+    assert read_released(ran / "prompts") == {}
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--date", "yesterday"], "--date is a day"),
+        (["--date", "2026-13-40"], "--date is a day"),
+        (["--looks", "none.jsonl"], "no such ledger"),
+    ],
+)
+def test_promote_with_wrong_input_is_exit_status_2(ran, more, words):
+    refused = promote(ran, *more)
+    assert refused.exit_code == 2
+    assert words in refused.stderr
+    assert read_released(ran / "prompts") == {}
+
+
+def test_promote_needs_the_file_and_the_data(ran):
+    assert run(experiment_promote, f"{ran / 'x'}#new-v1").exit_code == 2
+    assert run(experiment_promote, f"{ran / 'x'}#new-v1", "nowhere.yaml").exit_code == 2
+    (ran / "messages.jsonl").unlink()
+    refused = promote(ran)
+    assert refused.exit_code in (2, 5)
+    assert "messages.jsonl" in refused.stderr
+    assert read_released(ran / "prompts") == {}
+
+
+def test_the_file_of_another_experiment_is_refused(ran):
+    file = ran / "try.yaml"
+    file.write_text(file.read_text().replace("sensitivity_margin: 0.2", "sensitivity_margin: 0.1"))
+    assert promote(ran).exit_code == 5
+    assert read_released(ran / "prompts") == {}

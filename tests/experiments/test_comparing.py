@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -271,6 +273,43 @@ def test_an_unfinished_experiment_gives_no_p_but_the_anytime_one():
         assert (side.p, side.mcnemar_p, side.p_adjusted) == (None, None, None)
         assert 0.0 < side.anytime.p <= 1.0
     assert only(found).sides[0].only_incumbent == 1
+
+
+@pytest.mark.parametrize(
+    ("new", "messages", "repeats", "told"),
+    [
+        (["c..", "n..", "...", "..."], 2, 1, "the first 1 of 3 repeats of the 2 messages"),
+        (["c..", "n..", "n..", "n.."], 4, 1, "the first 1 of 3 repeats of the 4 messages"),
+        (["cc.", "nn.", "n..", "n.."], 4, 1, "the first 1 of 3 repeats of the 4 messages"),
+        (["cc.", "nn.", "nn.", "nn."], 4, 2, "the first 2 of 3 repeats of the 4 messages"),
+        (["ccc", "nn.", "nn.", "nn."], 4, 2, "the first 2 of 3 repeats of the 4 messages"),
+        (["ccc", "nnn", "nnn", "..."], 3, 3, "compared on the 3 messages"),
+    ],
+)
+def test_an_early_look_takes_the_repeats_that_all_have_and_loses_no_message(new, messages, repeats, told):
+    found = compared(made({OLD: ["ccc", "ccc", "nnn", "nnn"], NEW: new}, ITEMS[:4]))
+    measured = found.measured
+    assert (measured.messages, measured.repeats, measured.complete) == (messages, repeats, False)
+    assert any(told in warning for warning in found.warnings)
+    assert not any("unequally often" in warning for warning in found.warnings)
+    assert all(side.p is None for side in only(found).sides)
+
+
+def test_answers_that_were_taken_over_are_told_with_their_number():
+    one = made({OLD: ["c", "c"], NEW: ["c", "n"]}, ITEMS[:2])
+    assert not any("taken over" in warning for warning in compared(one).warnings)
+    found = compared(replace(one, taken={NEW: 1}))
+    assert [(system.taken, system.answers) for system in found.systems] == [(0, 2), (1, 2)]
+    assert any("new @ model: 1 of 2 answers taken over" in warning for warning in found.warnings)
+
+
+def test_money_is_unknown_where_a_server_does_not_say_how_much_it_took():
+    price = Price(input=1.0, output=1.0)
+    one = made({OLD: ["c"], NEW: ["c"]}, ITEMS[:1], price=price)
+    spent = {name: used.model_copy(update={"untold": int(name == NEW)}) for name, used in one.spent.items()}
+    old, new = compared(replace(one, spent=spent)).systems
+    assert old.money_per_1000 is not None
+    assert new.money_per_1000 is None
 
 
 def test_what_nobody_has_judged_cannot_be_compared():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -105,6 +106,62 @@ def test_a_locked_split_opens_with_a_reason_that_stays(tmp_path: Path) -> None:
     assert program(tmp_path, "run", other.name, "--unlock-test", reason).returncode == 2
 
 
+def test_fresh_answers_are_a_look_of_their_own(tmp_path: Path) -> None:
+    """The same command without the folder that it filled, or with another one, needs a reason; where it goes on it needs none."""
+    messages(tmp_path)
+    file = plan_file(tmp_path, tests=LOCKED)
+    assert program(tmp_path, "run", file.name, "-o", "x", "--unlock-test", "first").returncode == 0
+    assert program(tmp_path, "run", file.name, "-o", "x").returncode == 0
+    shutil.rmtree(tmp_path / "x")
+    again = program(tmp_path, "run", file.name, "-o", "x")
+    assert again.returncode == 2
+    assert "1 time so far" in again.stderr
+    assert not (tmp_path / "x").exists()
+    assert program(tmp_path, "run", file.name, "-o", "x", "--unlock-test", "second").returncode == 0
+    # Nor is one that never reached the ledger the same look.
+    (tmp_path / LOOKS).write_text("")
+    assert "0 times so far" in program(tmp_path, "run", file.name, "-o", "x").stderr
+    assert (tmp_path / "x" / RESULTS).exists()
+
+
+def test_a_look_that_cannot_be_entered_leaves_no_folder_and_a_folder_that_cannot_be_no_look(tmp_path: Path) -> None:
+    """Neither stands without the other."""
+    messages(tmp_path)
+    file = plan_file(tmp_path, tests=LOCKED)
+    (tmp_path / "damaged.jsonl").write_text("half a line")
+    for ledger, status in (("damaged.jsonl", 2), ("nowhere/looks.jsonl", 5)):
+        ran = program(tmp_path, "run", file.name, "-o", "all/x", "--looks", ledger, "--unlock-test", "why")
+        assert ran.returncode == status, ran.stderr
+        assert not (tmp_path / "all").exists()
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/other.jsonl").write_text("{}\n")
+    assert program(tmp_path, "run", file.name, "-o", "taken", "--unlock-test", "why").returncode == 5
+    assert not (tmp_path / LOOKS).exists()
+
+
+def test_looks_are_shown_as_they_lie_there(tmp_path: Path) -> None:
+    """Showing them changes no byte, also where the last line lacks its end."""
+    messages(tmp_path)
+    assert program(tmp_path, "run", plan_file(tmp_path, tests=LOCKED).name, "--unlock-test", "why").returncode == 0
+    bytes_ = (tmp_path / LOOKS).read_bytes().rstrip(b"\n")
+    (tmp_path / LOOKS).write_bytes(bytes_)
+    shown = program(tmp_path, "looks", LOOKS, "--json")
+    assert json.loads(shown.stdout)["reason"] == "why"
+    assert (tmp_path / LOOKS).read_bytes() == bytes_
+
+
+def test_a_damaged_folder_beside_it_is_told_of(tmp_path: Path) -> None:
+    """And stops nothing."""
+    messages(tmp_path)
+    file = plan_file(tmp_path)
+    assert program(tmp_path, "run", file.name, "-o", "all/x").returncode == 0
+    (tmp_path / "all/x/calls.jsonl").write_text("{}\n")
+    ran = program(tmp_path, "run", file.name, "-o", "all/y")
+    assert ran.returncode == 0
+    (told,) = (line for line in ran.stderr.splitlines() if "all/x/calls.jsonl" in line)
+    assert "line 1 is not a line of this journal; its replies are not taken over" in told
+
+
 def test_killed_again_and_again_a_run_ends_with_the_same_bytes(tmp_path: Path) -> None:
     """SIGKILL at five moments: nothing is lost, no reply that came in is asked for again, and the results are those of a run left in peace."""
     messages(tmp_path, each=16)
@@ -162,7 +219,9 @@ def test_a_stop_says_what_is_left(tmp_path: Path) -> None:
         process = subprocess.Popen(
             command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=dict(os.environ)
         )
-        time.sleep(2.2)
+        end = time.monotonic() + 60
+        while not _size(tmp_path / "x/calls.jsonl") and process.poll() is None and time.monotonic() < end:
+            time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=30)
         assert process.returncode == 130, err

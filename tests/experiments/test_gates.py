@@ -110,6 +110,16 @@ def test_money_and_flips_are_judged_where_they_can_be():
     assert found["flip_rate_at_most"].value == pytest.approx(10 / 400)
 
 
+def test_a_flip_rate_is_judged_by_the_upper_end_of_its_interval():
+    """One of 400 messages flips: an estimate of 0.0025, of which the interval reaches above 0.01."""
+    found = gates(
+        ["cn", *([word * 2 for word in ALL_RIGHT][1:])], {"flip_rate_at_most": 0.01}, old=[w * 2 for w in ALL_RIGHT]
+    )
+    gate = found["flip_rate_at_most"]
+    assert gate.value < 0.01 < gate.high == gate.judged
+    assert not gate.passed
+
+
 def test_an_unfinished_experiment_passes_no_gate():
     (gate,) = gates([*ALL_RIGHT[:-1], "."], {"sensitivity_at_least": 0.5}).values()
     assert not gate.passed

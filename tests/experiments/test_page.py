@@ -579,3 +579,17 @@ def test_axes_reach_as_far_as_what_they_show(bounds):
 @pytest.mark.parametrize(("score", "words"), [(1.0, "1.000"), (0.9999, ">0.999"), (0.5, "0.500"), (0.0, "0.000")])
 def test_a_score_below_one_is_not_shown_as_one(score, words):
     assert score_words(score) == words
+
+
+def test_answers_that_are_not_whole_or_taken_over_stand_on_both_pages(whole: Experiment):
+    one = replace(whole, taken={whole.state.variants[1].id: 7})
+    variant = one.state.variants[1]
+    said = [
+        cell.assessment for at, cell in one.cells.items() if at[0] == variant.id and cell.assessment.outcome == "crisis"
+    ]
+    for page in (matrix_page(one), compare_page(compared(one), [one.state])):
+        rows = dict(re.findall(ROW, page, re.DOTALL))
+        assert f"0 of {len(said):,}" in rows["answers that say crisis and name no category"]
+        assert f"0 of {len(said):,}" in rows["answers that say crisis and carry a fault"]
+        assert "7 of 180" in rows["answers taken over from an earlier experiment"]
+    assert "taken over" not in matrix_page(whole)

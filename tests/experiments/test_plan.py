@@ -96,6 +96,19 @@ evaluateOptions: {repeat: 3, maxConcurrency: 2}
             "providers.0.api_key: is not known here",
             id="a secret",
         ),
+        *(
+            pytest.param(
+                f"providers: [{{id: 'openai:m', config: {{base_url: '{address}'}}}}]\n{TESTS}",
+                "providers.0.base_url: may hold no user, password or query; name the variable of a key in api_key_env",
+                id=f"a secret in an address, {what}",
+            )
+            for what, address in (
+                ("user", "https://sk-secret@models.example/v1"),
+                ("password", "https://u:sk-secret@models.example/v1"),
+                ("query", "https://models.example/v1?key=sk-secret"),
+                ("fragment", "https://models.example/v1#sk-secret"),
+            )
+        ),
     ],
 )
 def test_what_is_wrong_is_named_by_its_place(tmp_path: Path, text: str, said: str) -> None:
@@ -151,6 +164,7 @@ def test_a_prompt_that_lacks_a_variable_is_refused(tmp_path: Path) -> None:
             "engine and threshold are for local",
         ),
         ("{id: local, config: {options: {a: 1}}}", "options are for a baseline"),
+        ("{id: 'baseline:nothing', label: it}", "provider it: there is no baseline 'nothing'"),
         ("{id: 'openai:m', config: {base_url: 'http://127.0.0.1:9', temperature: 9}}", "temperature"),
         ("{id: 'openai:m', config: {base_url: 'http://127.0.0.1:9', api_key_env: NO_SUCH_KEY}}", "NO_SUCH_KEY"),
         ("'openai:m'\n- {id: 'openai:m', label: again}", "are the same but for their names"),

@@ -6,34 +6,30 @@ import json
 
 import pytest
 
-from crisis_filter.errors import ConfigurationError, InputError
+from crisis_filter.errors import ConfigurationError
 from crisis_filter.experiments.changelog import HEADER
-from crisis_filter.experiments.promoting import Promotion, PromotionError, promote
 from crisis_filter.experiments.released import RELEASED, read_released
 from crisis_filter.prompting.prompt import load_prompt
 from tests.experiments.by_hand import NEW, OLD, made
-from tests.experiments.candidates import BOUNDS, ITEMS, RIGHT, change, copied, new_prompt, tried
+from tests.experiments.candidates import (
+    BOUNDS,
+    ITEMS,
+    RIGHT,
+    WHEN,
+    change,
+    copied,
+    go,
+    new_prompt,
+    refused,
+    tried,
+)
 from tests.experiments.making_experiments import LABELLED_BY
-
-WHEN = "2026-11-21"
 
 
 @pytest.fixture
 def prompts(tmp_path):
     """A folder of prompts with a new one, not yet released."""
     return new_prompt(tmp_path / "prompts")
-
-
-def go(one, variant=NEW, **more) -> Promotion:
-    found = one.variant(variant)
-    assert found is not None
-    return promote(one, found, date=WHEN, **more)
-
-
-def refused(one, variant=NEW, **more) -> str:
-    with pytest.raises(PromotionError) as caught:
-        go(one, variant, **more)
-    return " | ".join(caught.value.reasons)
 
 
 def files(folder) -> dict[str, str]:
@@ -52,7 +48,10 @@ def test_a_prompt_that_kept_its_bounds_is_released_with_its_measured_effect(prom
         f"labels: {LABELLED_BY}",
         "sensitivity 99/100 (95% interval 0.946 to 0.998), specificity 100/100 (95% interval 0.963 to 1.000)",
         "undetermined 1 of 200",
-        "against screen/terse-v2: sensitivity -0.010 (-0.054 to +0.027, p = 1.0000)",
+        "of 99 answers that say crisis 0 without a category, 0 with a fault",
+        "against screen/terse-v2 (released): sensitivity -0.010 (-0.054 to +0.027, p = 1.0000)",
+        "macro F1 0.995 against 1.000",
+        "looks at these messages so far not known",
         "all 2 declared bounds kept",
         "asked of model",
         "experiment abababababababab",
@@ -103,7 +102,7 @@ def test_a_kill_between_the_two_writes_leaves_what_a_second_call_finishes(prompt
     assert "`screen/new-v1`" in (prompts / "README.md").read_text()
     assert read_released(prompts) == {}
     in_the_way.rmdir()
-    done = promote(one, one.state.variants[1], date="2026-11-22")
+    done = go(one, date="2026-11-22")
     assert not done.already
     assert list(read_released(prompts)) == ["screen/new-v1"]
     lines = [line for line in (prompts / "README.md").read_text().splitlines() if "`screen/new-v1`" in line]
@@ -215,15 +214,13 @@ def test_a_changelog_without_a_table_is_refused_before_anything_is_written(promp
     assert (prompts / "README.md").read_text() == "# Ours\n"
 
 
-def test_a_relative_path_needs_the_file_of_the_experiment(prompts):
+def test_a_relative_path_is_taken_from_the_folder_of_the_experiments_file(prompts):
     one = tried(prompts)
     choices = tuple(
         c.model_copy(update={"screen": "prompts/screen/new-v1.md"}) if c.label == "new" else c
         for c in one.state.plan.prompts
     )
     one = change(one, plan=one.state.plan.model_copy(update={"prompts": choices}))
-    with pytest.raises(InputError, match="name the file of the experiment"):
-        go(one)
     assert not go(one, beside=prompts.parent).already
 
 

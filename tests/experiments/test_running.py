@@ -16,11 +16,13 @@ from crisis_filter.drill.plans import Always, First, InTurn
 from crisis_filter.drill.server import FaultServer
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.experiments.calls import Calls
-from crisis_filter.experiments.folder import CALLS, RESULTS, read_experiment, written
+from crisis_filter.experiments.folder import CALLS, RESULTS, Folder, read_experiment, state_of, written
 from crisis_filter.experiments.opening import opener
 from crisis_filter.experiments.replaying import Replay, matching, replay_cells
+from crisis_filter.experiments.running import Progress
 from crisis_filter.experiments.summary import summary_of
 from tests.experiments.trying import at, messages, parts, plan_file, tried
+from tests.fault_server import chat, serve_faults
 
 
 def server(folder: Path, plan: Any = None, **more: Any) -> FaultServer:
@@ -160,7 +162,122 @@ async def test_replies_of_an_experiment_beside_it_are_taken_and_cost_nothing(tmp
         assert one.counts.total() - before == before
     found = read_experiment(tmp_path / "all/y")
     assert found.spent["terse-v2 @ m"].requests == before
+    assert found.taken == {"terse-v2 @ m": 8}
+    assert read_experiment(tmp_path / "all/x").taken == {"terse-v2 @ m": 0}
     assert await replayed(file, tmp_path / "all/y")
+
+
+async def test_what_lies_beside_it_is_left_there_when_the_plan_says_so(tmp_path: Path) -> None:
+    """Everything is asked anew; a folder that holds replies taken over is refused, for they would stay."""
+    messages(tmp_path)
+    async with server(tmp_path) as one:
+        await tried(plan_file(tmp_path, one.base_url), tmp_path / "all/x")
+        await tried(plan_file(tmp_path, one.base_url), tmp_path / "all/y")
+        before = one.counts.total()
+        anew = plan_file(tmp_path, one.base_url, evaluateOptions={"reuse": False})
+        assert (await tried(anew, tmp_path / "all/z")).whole
+        assert one.counts.total() == 2 * before
+        state = (tmp_path / "all/y/experiment.json").read_bytes()
+        with pytest.raises(ConfigurationError, match=r"taken over .* evaluateOptions\.reuse forbids"):
+            await tried(anew, tmp_path / "all/y")
+        assert (tmp_path / "all/y/experiment.json").read_bytes() == state
+    assert read_experiment(tmp_path / "all/y").taken == {"terse-v2 @ m": 8}
+    assert read_experiment(tmp_path / "all/z").taken == {"terse-v2 @ m": 0}
+
+
+async def test_of_what_lies_beside_it_only_whole_experiments_are_read(tmp_path: Path) -> None:
+    """A damaged one is left out with a word, another kind of folder without one, and the run asks by itself."""
+    messages(tmp_path)
+    async with server(tmp_path) as one:
+        file = plan_file(tmp_path, one.base_url)
+        await tried(file, tmp_path / "all/x")
+        before, calls = one.counts.total(), (tmp_path / "all/x" / CALLS).read_bytes()
+        (tmp_path / "all/w").mkdir()
+        (tmp_path / "all/w" / CALLS).write_text("of another kind\n")
+        first, second, *others = calls.splitlines(keepends=True)
+        (tmp_path / "all/x" / CALLS).write_bytes(b"".join([first, b'{"canary7731": 1}\n', second, *others]))
+        plan, made, data = parts(file)
+        with Folder.begin(tmp_path / "all/y", state_of(plan, made, data)) as folder:
+            (told,) = folder.skipped
+        assert told.endswith(f"x/{CALLS}: line 2 is not a line of this journal; its replies are not taken over")
+        await tried(file, tmp_path / "all/y")
+        assert one.counts.total() == 2 * before
+        # One that is being written, or was cut, gives what is whole.
+        (tmp_path / "all/x" / CALLS).write_bytes(calls[:-5])
+        await tried(file, tmp_path / "all/y2")
+        assert one.counts.total() == 2 * before
+        (tmp_path / "all/y" / CALLS).unlink()
+        await tried(file, tmp_path / "all/y3")
+        assert one.counts.total() == 2 * before
+
+
+async def test_a_server_that_tells_no_usage_keeps_no_budget_of_money(tmp_path: Path) -> None:
+    """Nobody knows what it cost, so the account has no sum and the run stops, each time; without a budget it goes on."""
+    messages(tmp_path)
+    async with serve_faults() as one:
+        one.script = [chat("no", usage=None)]
+        providers = [at(one.url, "m", "m", price={"input": 1.0, "output": 1.0})]
+        file = plan_file(tmp_path, one.url, providers=providers, budget={"money": 9.0})
+        for _ in range(2):
+            ending = await tried(file, tmp_path / "x")
+            assert (ending.done, ending.untold, ending.over_budget) == (1, ("terse-v2 @ m",), False)
+            assert not ending.whole
+        spent = read_experiment(tmp_path / "x").spent["terse-v2 @ m"]
+        assert (spent.requests, spent.money, spent.untold) == (1, None, 1)
+        money = []
+        file = plan_file(tmp_path, one.url, providers=providers)
+        assert (await tried(file, tmp_path / "x", lambda at_: money.append(at_.money))).whole
+        assert money == [None] * 7
+        free = [at(one.url, "m", "m", price={"input": 0, "output": 0})]
+        file = plan_file(tmp_path, one.url, providers=free, budget={"money": 9.0})
+        assert (await tried(file, tmp_path / "y")).whole
+    assert read_experiment(tmp_path / "y").spent["terse-v2 @ m"].money == 0.0
+
+
+class Endless:
+    """A model that keeps no deadline."""
+
+    name = "endless"
+
+    async def complete(self, _: object) -> Any:
+        await asyncio.Event().wait()
+
+    async def aclose(self) -> None:
+        pass
+
+
+async def test_a_call_that_is_given_up_is_counted_and_replayed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was sent, so it is a request of the account; its stage knows of none, and a replay says the same bytes."""
+    messages(tmp_path, each=1)
+    monkeypatch.setattr("crisis_filter.experiments.opening.open_links", lambda _: Endless())
+    file = plan_file(
+        tmp_path, "http://127.0.0.1:9/v1", providers=[at("http://127.0.0.1:9/v1", "m", "m", deadline_s=0.2)]
+    )
+    assert (await tried(file, tmp_path / "x")).faults == 2
+    lines = [json.loads(line)["none"] for line in (tmp_path / "x" / CALLS).read_text().splitlines()]
+    assert {(line["attempts"], line["detail"], line["fault"]) for line in lines} == {
+        (1, "stopped before a reply", "timeout")
+    }
+    found = read_experiment(tmp_path / "x")
+    assert found.spent["terse-v2 @ m"].requests == len(lines)
+    assert (await replayed(file, tmp_path / "x")).differing == ()
+
+
+async def test_progress_counts_as_it_goes(tmp_path: Path) -> None:
+    """Also answers that take the place of others: the last count is that of the folder."""
+    messages(tmp_path)
+    seen: list[tuple[int, int]] = []
+
+    def tell(at_: Progress) -> None:
+        seen.append((at_.done, at_.undetermined))
+
+    async with server(tmp_path, First(3, "http_500")) as one:
+        file = plan_file(tmp_path, one.base_url, evaluateOptions={"maxConcurrency": 1})
+        await tried(file, tmp_path / "x", tell)
+        assert seen == [(1, 1), (2, 2), (3, 3), *((done, 3) for done in range(4, 9))]
+        seen.clear()
+        await tried(file, tmp_path / "x", tell)
+    assert seen == [(8, 2), (8, 1), (8, 0)]
 
 
 @pytest.mark.parametrize(

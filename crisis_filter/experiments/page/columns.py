@@ -11,7 +11,7 @@ from crisis_filter.evaluation.report.parts import Sheet
 from crisis_filter.evaluation.report.words import clean, counted, rate, ratio, sentence
 from crisis_filter.experiments.page.wording import by_fault, is_right, labels, prompt_words
 from crisis_filter.experiments.records import Cell, Experiment, Item, Spent, Variant
-from crisis_filter.schema import Assessment, PromptRef
+from crisis_filter.schema import UNSPECIFIED, Assessment, PromptRef
 from crisis_filter.stats.intervals import Interval, wilson
 
 _NOTHING = Spent(requests=0, prompt_tokens=0, completion_tokens=0, money=None)
@@ -37,6 +37,10 @@ class Column:
     """Messages without a first answer."""
     unstable: Interval
     """Messages with several answers, and among them those whose answers differ in outcome."""
+    crises: tuple[int, int, int]
+    """Of all answers those that say crisis, those of them that name no category, and those that carry a fault."""
+    taken: int
+    """Of all answers, those that were taken over from an earlier experiment."""
     answers: Interval
     """All answers, repeats too, and among them the undetermined ones."""
     models: tuple[str, ...]
@@ -93,6 +97,8 @@ def sheet(experiment: Experiment, shown: Iterable[Column]) -> Sheet:
         ("false alarms", *(f"{one.cleared.nobs - one.cleared.count - one.unsure[1]:,}" for one in them)),
         ("others undetermined", *(f"{one.unsure[1]:,}" for one in them)),
         ("undetermined, by fault", *(by_fault(one.faults) for one in them)),
+        ("answers that say crisis and name no category", *(_part(one.crises[1], one.crises[0]) for one in them)),
+        ("answers that say crisis and carry a fault", *(_part(one.crises[2], one.crises[0]) for one in them)),
         ("sensitivity", *(rate(one.found) for one in them)),
         ("specificity", *(rate(one.cleared) for one in them)),
         ("crises found or undetermined: a person is told", *(rate(one.told) for one in them)),
@@ -102,6 +108,10 @@ def sheet(experiment: Experiment, shown: Iterable[Column]) -> Sheet:
     if state.repeats > 1:
         rows.append(("messages whose answers differ", *(ratio(one.unstable) for one in them)))
         rows.append(("undetermined answers, all repeats", *(ratio(one.answers) for one in them)))
+    if any(one.taken for one in them):
+        rows.append(
+            ("answers taken over from an earlier experiment", *(_part(one.taken, one.answers.nobs) for one in them))
+        )
     rows += [
         ("scores come from", *(", ".join(one.scores) or "no score" for one in them)),
         ("requests", *(f"{one.spent.requests:,}" for one in them)),
@@ -133,6 +143,7 @@ def _column(experiment: Experiment, variant: Variant) -> Column:
     found = sum(is_right(one.outcome, True) for one in crises)
     several = [answers for answers in cells if len(answers) > 1]
     every = [cell.assessment for answers in cells for cell in answers]
+    said = [one for one in every if one.outcome == "crisis"]
     return Column(
         variant=variant,
         name=clean(variant.id),
@@ -143,6 +154,12 @@ def _column(experiment: Experiment, variant: Variant) -> Column:
         faults=Counter(str(one.fault) for one in unsure),
         unasked=len(firsts) - len(crises) - len(others),
         unstable=wilson(sum(len({c.assessment.outcome for c in each}) > 1 for each in several), len(several)),
+        crises=(
+            len(said),
+            sum(all(finding.category == UNSPECIFIED for finding in one.findings) for one in said),
+            sum(one.fault is not None for one in said),
+        ),
+        taken=experiment.taken.get(variant.id, 0),
         answers=wilson(sum(one.outcome == "undetermined" for one in every), len(every)),
         models=tuple(sorted({brief(one.provenance.model) for one in every if one.provenance.model})),
         scores=tuple(sorted({one.score_source for one in every if one.score_source})),
@@ -167,9 +184,15 @@ def _first(repeats: int) -> str:
     return "the answer about each message" if repeats == 1 else "the first answer about each message"
 
 
+def _part(count: int, whole: int) -> str:
+    return f"{count:,} of {whole:,}"
+
+
 def _tokens(prompt: int, completion: int) -> str:
     return f"{prompt:,} and {completion:,}"
 
 
 def _money(spent: Spent) -> str:
-    return "no price declared" if spent.money is None else f"{spent.money:,.4f}"
+    if spent.money is None:
+        return "no count of tokens was told" if spent.untold else "no price declared"
+    return f"{spent.money:,.4f}"

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 from crisis_filter.evaluation.report.parts import Sheet
 from crisis_filter.evaluation.report.words import category_words, clean, level, number, p_value
-from crisis_filter.experiments.comparison import Comparison, Gate, Tally
+from crisis_filter.experiments.comparison import Comparison, Gate, Naming, Tally
 from crisis_filter.experiments.page.figures import (
     SIDES,
     difference_cell,
+    difference_words,
     if_right,
     over_repeats,
     p_words,
@@ -50,7 +51,7 @@ def _reason(gate: Gate) -> str:
 def systems(comparison: Comparison) -> Sheet:
     """Each system by itself, a column each."""
     them = comparison.systems
-    rows = (
+    rows: tuple[tuple[str, ...], ...] = (
         ("crises found", *(_of(one.crises.crisis, one.crises) for one in them)),
         ("crises undetermined", *(f"{one.crises.undetermined:,}" for one in them)),
         ("crises missed", *(f"{one.crises.no_crisis:,}" for one in them)),
@@ -58,11 +59,19 @@ def systems(comparison: Comparison) -> Sheet:
         ("others undetermined", *(f"{one.others.undetermined:,}" for one in them)),
         ("false alarms", *(f"{one.others.crisis:,}" for one in them)),
         ("undetermined, by fault", *(by_fault(one.faults) for one in them)),
+        ("answers that say crisis and name no category", *(_unnamed(one.naming) for one in them)),
+        (
+            "answers that say crisis and carry a fault",
+            *(f"{one.naming.faulty:,} of {one.naming.crisis:,}" for one in them),
+        ),
         ("sensitivity", *(rate_cell(one.sensitivity) for one in them)),
         ("specificity", *(rate_cell(one.specificity) for one in them)),
         ("crises found or undetermined: a person is told", *(if_right(one.sensitivity) for one in them)),
         ("others cleared or undetermined", *(if_right(one.specificity) for one in them)),
     )
+    if any(one.taken for one in them):
+        taken = ("not told" if one.taken is None else f"{one.taken:,} of {one.answers:,}" for one in them)
+        rows += (("answers taken over from an earlier experiment", *taken),)
     caption = f"Each system by itself, in answers, with {_level(comparison)} intervals. {labelled(comparison)}"
     return Sheet(caption, ("", *(clean(one.name) for one in them)), rows)
 
@@ -176,7 +185,13 @@ def named(comparison: Comparison) -> Sheet | None:
         "answers that name it wrongly",
     )
     f1 = "; ".join(f"{clean(s.name)} {number(s.macro_f1)}" for s in comparison.systems if s.categories)
-    caption = f"Categories as the systems named them, over all answers. Macro F1: {f1}. {labelled(comparison)}"
+    apart = "; ".join(
+        f"{clean(one.name)} {difference_words(one.macro_f1)}"
+        for one in comparison.candidates
+        if one.macro_f1 is not None
+    )
+    less = f" Less the incumbent's: {apart}." if apart else ""
+    caption = f"Categories as the systems named them, over all answers. Macro F1: {f1}.{less} {labelled(comparison)}"
     return Sheet(caption, heads, rows, names=2) if rows else None
 
 
@@ -253,8 +268,7 @@ def _about(comparison: Comparison) -> Iterator[tuple[str, str]]:
     if measured.left_out:
         yield "left out", f"{measured.left_out:,} that not every system judged in every repeat"
     yield "complete", "yes" if measured.complete else "no: p-values are those of early looks alone"
-    if measured.looks is not None:
-        yield "experiments on these messages so far", f"{measured.looks:,}"
+    yield "experiments on these messages so far", "not known" if measured.looks is None else f"{measured.looks:,}"
     if measured.clusters is not None:
         yield (
             "clusters",
@@ -265,6 +279,10 @@ def _about(comparison: Comparison) -> Iterator[tuple[str, str]]:
     for digest in measured.sha256:
         yield "SHA-256 of the labels", clean(digest)[:12]
     yield "made with", f"crisis-filter {clean(comparison.version)}"
+
+
+def _unnamed(naming: Naming) -> str:
+    return "not told" if naming.unnamed is None else f"{naming.unnamed:,} of {naming.crisis:,}"
 
 
 def _of(count: int, tally: Tally) -> str:
