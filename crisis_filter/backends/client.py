@@ -13,7 +13,16 @@ from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault
 
-__all__ = ["LOGGERS", "LONGEST_BODY", "LONGEST_ERROR", "PUBLIC_BASE_URL", "Refused", "body_of", "open_client"]
+__all__ = [
+    "LOGGERS",
+    "LONGEST_BODY",
+    "LONGEST_ERROR",
+    "PUBLIC_BASE_URL",
+    "Refused",
+    "body_of",
+    "open_client",
+    "read_error",
+]
 
 PUBLIC_BASE_URL = "https://api.openai.com/v1"
 LOGGERS = ("openai", "instructor")
@@ -62,7 +71,7 @@ def open_client(spec: BackendSpec) -> openai.AsyncOpenAI:
         ConfigurationError: the certificates cannot be read.
     """
     try:
-        http = openai.DefaultAsyncHttpx2Client(follow_redirects=False, event_hooks={"response": [_read_error]})
+        http = openai.DefaultAsyncHttpx2Client(follow_redirects=False, event_hooks={"response": [read_error]})
     except OSError as error:
         raise ConfigurationError(
             f"the certificates cannot be read ({type(error).__name__}): point SSL_CERT_FILE at a bundle that exists, or unset it"
@@ -86,7 +95,7 @@ def open_client(spec: BackendSpec) -> openai.AsyncOpenAI:
     )
 
 
-async def _read_error(response: Any) -> None:
+async def read_error(response: Any) -> None:
     """Read the body of an error before the client does, which reads it however long it is.
 
     Raises:

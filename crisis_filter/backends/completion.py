@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, TypedDict
+
+from pydantic_core import from_json
 
 from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.backends.http_faults import names_attack, names_danger
 from crisis_filter.backends.logprobs import probability_at, probability_true
-from crisis_filter.backends.parse import all_written, parse_answer, server_model, unanswered
+from crisis_filter.backends.parse import Unread, all_written, read_answer, server_model
 from crisis_filter.backends.window import whole
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
@@ -24,7 +26,7 @@ class Completion:
 
     choices: tuple[Mapping[str, Any], ...] = field(repr=False)
     filtered: tuple[object, ...] = field(default=(), repr=False)
-    """What a provider's filter says of the prompt and of each choice, whether or not it blocked anything."""
+    """What a provider's filter says of the prompt and of each choice, whether or not it blocked anything; nothing where it says nothing."""
     model: str | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
@@ -41,71 +43,101 @@ def read_completion(body: bytes, *, raw: bool = False) -> Completion | BackendEr
         `BROKEN_REPLY`, retryable, for anything that is no chat completion: HTML, an error object, a body that was cut.
     """
     try:
-        whole = json.loads(body)
+        whole = _loaded(body)
     except (ValueError, RecursionError):
         return BackendError(Fault.BROKEN_REPLY, "the body is not JSON", retryable=True)
     if not isinstance(whole, dict) or whole.get("error") or not isinstance(whole.get("choices"), list):
         return BackendError(Fault.BROKEN_REPLY, "the body is no chat completion", retryable=True)
-    choices = tuple(_as_chat(c) if raw else c for c in whole["choices"] if isinstance(c, Mapping))
+    choices = tuple([_as_chat(c) if raw else c for c in whole["choices"] if isinstance(c, dict)])
+    accounts = [c.get("content_filter_results") for c in choices]
     usage = whole.get("usage")
     return Completion(
         choices=choices,
-        filtered=(*_accounts(whole.get("prompt_filter_results")), *(c.get("content_filter_results") for c in choices)),
+        filtered=tuple([a for a in (*_accounts(whole.get("prompt_filter_results")), *accounts) if a]),
         model=server_model(whole.get("model")),
         prompt_tokens=_count(usage, "prompt_tokens"),
         completion_tokens=_count(usage, "completion_tokens"),
     )
 
 
+def _loaded(body: bytes) -> Any:
+    """As `json.loads`; what the faster reader does not take, such as half of a surrogate pair, is left to that."""
+    try:
+        return from_json(body)
+    except ValueError:
+        return json.loads(body)
+
+
 def reply_of(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
     """What a completion says, checked in this order: filter, refusal, length, shape, how it ended, the answer itself."""
-    reply = replace(
-        _judge(completion, request),
+    content = _only_text(completion.choices)
+    answer = None if content is None else read_answer(content, request)
+    noted = _Noted(
         model=completion.model,
         danger=any(map(names_danger, completion.filtered)),
         attack=any(map(names_attack, completion.filtered)),
+        prompt_tokens=completion.prompt_tokens,
+        completion_tokens=completion.completion_tokens,
     )
+    if content is None or answer is None or isinstance(answer, Unread):
+        why = answer if isinstance(answer, Unread) else _fault(completion)
+        text = written_in(completion.choices)
+        return Reply(finish=why.finish, fault=why.fault, detail=why.detail, text=text, **noted)
+    score = _score(content, completion.choices[0], request)
+    reply = Reply(finish="answered", answer=answer, text=content, score=score, **noted)
     return whole(reply, request, completion.prompt_tokens)
 
 
-def _judge(completion: Completion, request: Request[AnswerT]) -> Reply[AnswerT]:
-    text = written_in(completion.choices)
+class _Noted(TypedDict):
+    model: str | None
+    danger: bool
+    attack: bool
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def _only_text(choices: Sequence[Mapping[str, Any]]) -> str | None:
+    """The text of a completion that ended of itself and holds one text and nothing else; `None` for every other."""
+    if len(choices) != 1 or choices[0].get("finish_reason") != "stop":
+        return None
+    message = _message(choices[0])
+    if message.get("refusal") or message.get("tool_calls") or message.get("function_call"):
+        return None
+    content = message.get("content")
+    return content if isinstance(content, str) and content else None
+
+
+def _fault(completion: Completion) -> Unread:
+    """What keeps a completion without one text that ended of itself from holding an answer."""
     ends = [choice.get("finish_reason") for choice in completion.choices]
     messages = [_message(choice) for choice in completion.choices]
     if "content_filter" in ends:
-        return unanswered("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer", text=text)
+        return Unread("filtered", Fault.FILTER_FINISH, "the provider's filter cut the answer")
     if any(message.get("refusal") for message in messages):
-        return unanswered("refused", Fault.REFUSAL_FIELD, "the model refused", text=text)
+        return Unread("refused", Fault.REFUSAL_FIELD, "the model refused")
     if "length" in ends:
-        return unanswered("truncated", Fault.TRUNCATED, "the output limit was reached", text=text)
+        return Unread("truncated", Fault.TRUNCATED, "the output limit was reached")
     if not any(_text(message) for message in messages):
-        return unanswered("malformed", Fault.EMPTY_REPLY, "no choice holds text", text=text)
+        return Unread("malformed", Fault.EMPTY_REPLY, "no choice holds text")
     if len(messages) > 1:
-        return unanswered("malformed", Fault.BAD_JSON, "more than one choice", text=text)
+        return Unread("malformed", Fault.BAD_JSON, "more than one choice")
     if messages[0].get("tool_calls") or messages[0].get("function_call"):
-        return unanswered("malformed", Fault.EMPTY_REPLY, "a tool call instead of an answer", text=text)
-    content = messages[0].get("content")
-    if not isinstance(content, str):
-        return unanswered("malformed", Fault.EMPTY_REPLY, "the content is not text", text=text)
-    if ends != ["stop"]:
-        return unanswered("malformed", Fault.BROKEN_REPLY, "the answer did not end of itself", text=text)
-    reply = parse_answer(content, request)
-    return (
-        replace(reply, text=text) if reply.answer is None else _scored(reply, content, completion.choices[0], request)
-    )
+        return Unread("malformed", Fault.EMPTY_REPLY, "a tool call instead of an answer")
+    if not isinstance(messages[0].get("content"), str):
+        return Unread("malformed", Fault.EMPTY_REPLY, "the content is not text")
+    return Unread("malformed", Fault.BROKEN_REPLY, "the answer did not end of itself")
 
 
-def _scored(
-    reply: Reply[AnswerT], content: str, choice: Mapping[str, Any], request: Request[AnswerT]
-) -> Reply[AnswerT]:
+def _score(content: str, choice: Mapping[str, Any], request: Request[Any]) -> float | None:
     logprobs = choice.get("logprobs")
     tokens = logprobs.get("content") if isinstance(logprobs, Mapping) else None
-    score = None
+    if not tokens:
+        return None
     if request.label_field is not None:
-        score = probability_true(tokens, content, request.label_field)
-    elif request.choice is not None:
-        score = probability_at(tokens, content, request.choice.place(content), request.choice.yes, request.choice.no)
-    return replace(reply, score=score)
+        return probability_true(tokens, content, request.label_field)
+    if request.choice is not None:
+        return probability_at(tokens, content, request.choice.place(content), request.choice.yes, request.choice.no)
+    return None
 
 
 def _as_chat(choice: Mapping[str, Any]) -> Mapping[str, Any]:

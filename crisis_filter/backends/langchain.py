@@ -11,6 +11,7 @@ LangSmith tracing and inherited callbacks are off for our calls whatever the env
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -28,7 +29,7 @@ from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault
 
-__all__ = ["LangChainBackend"]
+__all__ = ["Failed", "LangChainBackend", "Method", "messages_of"]
 
 Method = Literal["json_schema", "default", "plain"]
 """How the shape is asked for: by JSON schema, in the provider's default way (often a tool call), by the prompt alone."""
@@ -97,29 +98,38 @@ class LangChainBackend:
         while True:
             method: Method = "plain" if request.plain else self._method
             dropped = self._dropped
-            runnable = self._runnable(request, ask, method)
-            if runnable is None:
+            came = await self._ask(request, ask, method, tally)
+            if came is None:
                 self._method = _NEXT[method]
-                continue
-            messages = _messages(request, ask, method)
-            tally.requests += 1
-            try:
-                with tracing_context(enabled=False):
-                    # an empty list, or the callbacks of a chain that the host runs us in would be inherited
-                    result = await runnable.ainvoke(messages, config={"callbacks": []})
-            except Exception as error:  # noqa: BLE001  # providers' exceptions have no common base
-                outcome = outcome_of_error(error)
-                status, body = getattr(error, "status_code", None), getattr(error, "body", None)
-            else:
-                raw = result.get("raw") if isinstance(result, dict) else result
-                reply, used = reply_of_message(raw, request)
-                tally.prompt_tokens += used.prompt_tokens
-                tally.completion_tokens += used.completion_tokens
-                return reply
-            if isinstance(outcome, Reply) or outcome.fault is not Fault.MISCONFIGURED:
-                return outcome
-            if not self._step_down(status, body, method, dropped):
-                return outcome
+            elif isinstance(came, Reply | BackendError):
+                return came
+            elif (
+                isinstance(came.outcome, Reply)
+                or came.outcome.fault is not Fault.MISCONFIGURED
+                or not self._step_down(came.status, came.body, method, dropped)
+            ):
+                return came.outcome
+
+    async def _ask(
+        self, request: Request[AnswerT], ask: Ask, method: Method, tally: Tally
+    ) -> Reply[AnswerT] | BackendError | Failed | None:
+        """One request and what came of it, counted; `None` where this model does not know the method."""
+        runnable = self._runnable(self._model(ask.max_output_tokens), request, method)
+        if runnable is None:
+            return None
+        tally.requests += 1
+        try:
+            with tracing_context(enabled=False):
+                # an empty list, or the callbacks of a chain that the host runs us in would be inherited
+                result = await runnable.ainvoke(messages_of(request, ask, method), config={"callbacks": []})
+        except Exception as error:  # noqa: BLE001  # providers' exceptions have no common base
+            status, body = getattr(error, "status_code", None), getattr(error, "body", None)
+            return Failed(outcome_of_error(error), status, body)
+        raw = result.get("raw") if isinstance(result, dict) else result
+        reply, used = reply_of_message(raw, request)
+        tally.prompt_tokens += used.prompt_tokens
+        tally.completion_tokens += used.completion_tokens
+        return reply
 
     def _step_down(self, status: object, body: object, method: Method, dropped: frozenset[str]) -> bool:
         """Give up what the server refused; false when it refused nothing that can be given up."""
@@ -137,9 +147,8 @@ class LangChainBackend:
             return False
         return True
 
-    def _runnable(self, request: Request[Any], ask: Ask, method: Method) -> Any:
+    def _runnable(self, model: BaseChatModel, request: Request[Any], method: Method) -> Any:
         """What to invoke, or `None` when this model does not know the method."""
-        model = self._model(ask.max_output_tokens)
         if method == "plain":
             return model
         answer: type[BaseModel] = request.answer
@@ -208,7 +217,17 @@ class LangChainBackend:
         raise ConfigurationError(f"langchain provider {self._provider!r} {problem}")
 
 
-def _messages(request: Request[AnswerT], ask: Ask, method: Method) -> list[tuple[str, str]]:
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """What came in the place of a message."""
+
+    outcome: Reply[Any] | BackendError
+    status: object
+    """The HTTP status, where it was one."""
+    body: object = field(repr=False)
+
+
+def messages_of(request: Request[AnswerT], ask: Ask, method: Method) -> list[tuple[str, str]]:
     """What is sent, as pairs of role and text."""
     system = prepare(request.answer, request.system, "plain")[0] if method == "plain" else request.system
     user = f"{request.user}\n\n{ask.reminder}" if ask.reminder else request.user

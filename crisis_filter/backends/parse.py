@@ -10,6 +10,7 @@ import json
 import math
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from pydantic import ValidationError
@@ -18,11 +19,13 @@ from crisis_filter.backends.base import AnswerT, Finish, Reply, Request
 from crisis_filter.schema import Fault
 
 __all__ = [
+    "Unread",
     "all_written",
     "claims",
     "claims_true",
     "load_object",
     "parse_answer",
+    "read_answer",
     "server_model",
     "stated",
     "unanswered",
@@ -56,30 +59,47 @@ def parse_answer(text: str | None, request: Request[AnswerT]) -> Reply[AnswerT]:
         `mismatched` with `NONCE_MISMATCH` when the nonce is wrong or is all that is missing. `text` is kept as sent.
         Where a plain text is asked for, any text that is not blank is the answer.
     """
+    read = read_answer(text, request)
+    if isinstance(read, Unread):
+        return unanswered(read.finish, read.fault, read.detail, text=text)
+    return Reply(finish="answered", answer=read, text=text)
+
+
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """Why a text is no answer."""
+
+    finish: Finish
+    fault: Fault
+    detail: str
+
+
+def read_answer(text: str | None, request: Request[AnswerT]) -> AnswerT | Unread:
+    """The answer in what a model wrote, or why there is none; as `parse_answer`, without the reply around it."""
     if text is None or not text.strip():
-        return unanswered("malformed", Fault.EMPTY_REPLY, "the answer is empty", text=text)
+        return Unread("malformed", Fault.EMPTY_REPLY, "the answer is empty")
     if request.plain:
-        return Reply(finish="answered", answer=request.answer.model_validate({"text": text}), text=text)
+        return request.answer.model_validate({"text": text})
     if "{" not in text:
-        return unanswered("refused", Fault.REFUSAL_PROSE, "the answer is prose without an object", text=text)
+        return Unread("refused", Fault.REFUSAL_PROSE, "the answer is prose without an object")
     if load_object(text) is None:
-        return unanswered("malformed", Fault.BAD_JSON, "the answer is not one JSON object", text=text)
+        return Unread("malformed", Fault.BAD_JSON, "the answer is not one JSON object")
     try:
         answer = request.answer.model_validate_json(text, strict=True)
     except ValidationError as error:
         places = [e["loc"] for e in error.errors(include_input=False, include_context=False, include_url=False)]
         if all(place == ("nonce",) for place in places):
-            return unanswered("mismatched", Fault.NONCE_MISMATCH, "the answer holds no nonce", text=text)
-        return unanswered("malformed", Fault.SCHEMA, f"{len(places)} fields do not fit the answer model", text=text)
+            return Unread("mismatched", Fault.NONCE_MISMATCH, "the answer holds no nonce")
+        return Unread("malformed", Fault.SCHEMA, f"{len(places)} fields do not fit the answer model")
     if getattr(answer, "nonce", None) != request.nonce:
-        return unanswered("mismatched", Fault.NONCE_MISMATCH, "the answer echoes another nonce", text=text)
-    return Reply(finish="answered", answer=answer, text=text)
+        return Unread("mismatched", Fault.NONCE_MISMATCH, "the answer echoes another nonce")
+    return answer
 
 
 def load_object(text: str) -> dict[str, Any] | None:
     """The text as one JSON object with distinct keys and finite numbers, or `None` when it is anything else."""
     try:
-        value = json.loads(text, object_pairs_hook=_distinct, parse_constant=_no_constant, parse_float=_finite)
+        value = _STRICT.decode(text)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
@@ -128,7 +148,8 @@ def server_model(name: object) -> str | None:
     """The model that a server names, fit for any output: at most 200 characters, U+FFFD for each that cannot be printed."""
     if not isinstance(name, str):
         return None
-    return "".join(c if c.isprintable() else "\ufffd" for c in name[:_LONGEST_MODEL])
+    name = name[:_LONGEST_MODEL]
+    return name if name.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in name)
 
 
 def _distinct(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
@@ -149,3 +170,7 @@ def _finite(digits: str) -> float:
     if not math.isfinite(value):
         raise ValueError("number out of range")
     return value
+
+
+# Making one takes longer than reading an answer with it.
+_STRICT = json.JSONDecoder(object_pairs_hook=_distinct, parse_constant=_no_constant, parse_float=_finite)

@@ -128,14 +128,15 @@ async def persist(
     Raises:
         BackendError: no reply came back; it carries the last fault.
     """
-    tally, progress = Tally(), _Progress[AnswerT](Ask(request.max_output_tokens))
+    tally = Tally()
+    progress: _Progress[AnswerT] = _Progress(Ask(request.max_output_tokens))
     loop = asyncio.get_running_loop()
     end = loop.time() + request.deadline_s
 
     async def attempt() -> Reply[AnswerT] | BackendError:
         progress.keep()
         until = min(loop.time() + policy.attempt_timeout_s, end)
-        ask = dataclasses.replace(progress.ask, until=until)
+        ask = Ask(progress.ask.max_output_tokens, progress.ask.reminder, until)
         outcome = await _attempt(send, ask, tally, timed=timed)
         if isinstance(outcome, BackendError) and outcome.fault is Fault.TIMEOUT and loop.time() >= end:
             raise TimeoutError
@@ -155,18 +156,27 @@ async def persist(
         except TimeoutError:
             late = True
     if progress.reply is not None:
-        return dataclasses.replace(
-            progress.reply,
-            attempts=max(1, tally.requests),
-            prompt_tokens=tally.prompt_tokens,
-            completion_tokens=tally.completion_tokens,
-            troubles=tuple((name, fault) for fault in progress.before(progress.reply)),
-        )
+        return _with_costs(progress.reply, tally, tuple((name, fault) for fault in progress.before(progress.reply)))
     error = progress.error
     if late or error is None:
         error = BackendError(Fault.TIMEOUT, "the deadline passed", retryable=True)
     error.attempts = tally.requests
     raise error
+
+
+def _with_costs(reply: Reply[AnswerT], tally: Tally, troubles: tuple[tuple[str, Fault], ...]) -> Reply[AnswerT]:
+    told = (reply.attempts, reply.prompt_tokens, reply.completion_tokens, reply.troubles)
+    costs = (max(1, tally.requests), tally.prompt_tokens, tally.completion_tokens, troubles)
+    if told == costs:
+        return reply
+    attempts, prompt_tokens, completion_tokens, _ = costs
+    return dataclasses.replace(
+        reply,
+        attempts=attempts,
+        prompt_tokens=prompt_tokens,
+        completion_tokens=completion_tokens,
+        troubles=troubles,
+    )
 
 
 async def _retry(

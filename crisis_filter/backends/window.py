@@ -9,7 +9,7 @@ from typing import Any
 from crisis_filter.backends.base import AnswerT, Reply, Request
 from crisis_filter.errors import Fault
 
-__all__ = ["least_tokens", "prompt_was_cut", "whole"]
+__all__ = ["characters", "least_tokens", "prompt_was_cut", "whole"]
 
 # Tokenisers of chat models give English prose and JSON 3 to 5 characters a token. A prompt of which half is gone looks like 8.
 _MOST_CHARACTERS = 7
@@ -29,7 +29,8 @@ def _parts(request: Request[Any]) -> tuple[str, ...]:
     return (request.system, *(turn.content for turn in request.turns), request.user)
 
 
-def _characters(request: Request[Any]) -> int:
+def characters(request: Request[Any]) -> int:
+    """How long the prompt is."""
     return sum(map(len, _parts(request)))
 
 
@@ -44,7 +45,7 @@ def prompt_was_cut(request: Request[Any], prompt_tokens: int) -> bool:
         prompt_tokens: as the server counted them; 0 where it did not say, which proves nothing.
     """
     # Counting what repeats takes milliseconds for a long prompt, and can only lower the number.
-    return 0 < prompt_tokens < _characters(request) // _MOST_CHARACTERS and prompt_tokens < least_tokens(request)
+    return 0 < prompt_tokens < characters(request) // _MOST_CHARACTERS and prompt_tokens < least_tokens(request)
 
 
 def whole(reply: Reply[AnswerT], request: Request[AnswerT], prompt_tokens: int) -> Reply[AnswerT]:

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from crisis_filter.cli.baseline import baseline
+from crisis_filter.cli.batch import batch
 from crisis_filter.cli.cascade import cascade
 from crisis_filter.cli.classify import classify
 from crisis_filter.cli.data import data
@@ -36,6 +37,7 @@ app.command()(drill)
 app.command()(doctor)
 app.add_typer(faults)
 app.add_typer(data)
+app.add_typer(batch)
 app.add_typer(cascade)
 app.add_typer(baseline)
 app.add_typer(experiment)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -46,6 +46,12 @@ def drill(
     concurrency: Annotated[
         int, typer.Option(min=1, max=512, help="Messages judged at once.", rich_help_panel="Drill")
     ] = 16,
+    lane: Annotated[
+        Literal["ordinary", "fast"],
+        typer.Option(
+            help="Which way the endpoints are asked: through the SDK, or as batch jobs do.", rich_help_panel="Drill"
+        ),
+    ] = "ordinary",
     seed: Annotated[int, typer.Option(min=0, help="For what is drawn at random.", rich_help_panel="Drill")] = 0,
     as_json: AsJson = False,
 ) -> None:
@@ -74,6 +80,7 @@ def drill(
             deadline_s=deadline,
             concurrency=concurrency,
             faults=tuple(behaviour(name).name for name in fault or ()),
+            fast=lane == "fast",
         )
         if HEALTHY_NAME in course.faults:
             raise ConfigurationError(f"--fault {HEALTHY_NAME} is no fault; `crisis-filter faults list` shows them all")

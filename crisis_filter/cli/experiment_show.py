@@ -75,9 +75,7 @@ def _paid(variant: VariantCounts) -> str:
     spent = variant.spent
     if spent.untold:
         return "tokens not told"
-    if spent.money is None:
-        return "not told" if spent.untold else "no price"
-    return f"{spent.money:,.4f}"
+    return "no price" if spent.money is None else f"{spent.money:,.4f}"
 
 
 def _of(counts: Counts) -> str:

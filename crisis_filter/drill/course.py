@@ -92,6 +92,8 @@ class Course:
     faults: tuple[str, ...] = ()
     """Names of behaviours; empty means all."""
     parts: tuple[Part, ...] = PARTS
+    fast: bool = False
+    """Whether the endpoints are asked over the fast lane."""
 
 
 class Drill:
@@ -341,7 +343,14 @@ class Drill:
         """The filter with a fault server in place of each of its endpoints."""
         seconds = deadline_s or self._course.deadline_s
         async with standing_in(
-            self._spec, brain, self._rng, deadline_s=seconds, strikes=strikes, toxic=toxic, breaker=breaker
+            self._spec,
+            brain,
+            self._rng,
+            deadline_s=seconds,
+            strikes=strikes,
+            toxic=toxic,
+            breaker=breaker,
+            fast=self._course.fast,
         ) as (crisis_filter, servers):
             self.detector, self.policy = crisis_filter.detector, crisis_filter.policy.ref.id
             async with self.lag:

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 from pydantic import SecretStr
 
+from crisis_filter.backends.base import Backend
 from crisis_filter.backends.breaker import BreakerPolicy
+from crisis_filter.backends.registry import open_fast
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.drill.answers import Brain
 from crisis_filter.drill.asked import Asked
@@ -20,6 +22,7 @@ from crisis_filter.drill.proxy import TcpProxy
 from crisis_filter.drill.server import FaultServer
 from crisis_filter.drill.toxics import Toxic
 from crisis_filter.errors import ConfigurationError
+from crisis_filter.pipeline.chain import open_links
 from crisis_filter.pipeline.description import LOCAL, FilterSpec
 from crisis_filter.pipeline.filter import CrisisFilter
 from crisis_filter.pipeline.spec import open_filter
@@ -145,6 +148,7 @@ async def standing_in(
     strikes: Callable[[str], bool] | None = None,
     toxic: Toxic | None = None,
     breaker: BreakerPolicy | None = None,
+    fast: bool = False,
 ) -> AsyncIterator[tuple[CrisisFilter, list[FaultServer]]]:
     """The filter with a fault server in place of each of its endpoints, warmed up; all of it is closed at the end.
 
@@ -156,7 +160,12 @@ async def standing_in(
         strikes: which messages meet the servers' faults; `None` means all.
         toxic: on every connection.
         breaker: when an endpoint is left alone; `None` takes the default.
+        fast: whether the endpoints are asked over the fast lane.
     """
+
+    def over_the_wire(links: Sequence[BackendSpec]) -> Backend:
+        return open_links(links, breaker, open_link=open_fast)
+
     async with AsyncExitStack() as stack:
         struck = strikes if strikes is not None else _everything
         servers: list[FaultServer] = [
@@ -167,7 +176,8 @@ async def standing_in(
         if toxic is not None:
             proxies = [TcpProxy(f"127.0.0.1:{server.port}", [toxic], rng) for server in servers]
             urls = [f"http://127.0.0.1:{(await stack.enter_async_context(proxy)).port}/v1" for proxy in proxies]
-        crisis_filter = open_filter(replaced(spec, urls, deadline_s), breaker=breaker)
+        opener = over_the_wire if fast else None
+        crisis_filter = open_filter(replaced(spec, urls, deadline_s), breaker=breaker, opener=opener)
         stack.push_async_callback(crisis_filter.aclose)
         if toxic is None:  # importing a client on first use belongs into nobody's deadline
             await crisis_filter.assess(Message(id="warm-up", text="hello"))

@@ -41,13 +41,17 @@ Opener = Callable[[Sequence[BackendSpec]], Backend]
 _GUARDED = ("openai", "langchain")
 
 
-def open_links(links: Sequence[BackendSpec], breaker: BreakerPolicy | None = None) -> Backend:
+def open_links(
+    links: Sequence[BackendSpec],
+    breaker: BreakerPolicy | None = None,
+    open_link: Callable[[BackendSpec], Backend] = open_backend,
+) -> Backend:
     """One backend for all links; breakers and shared retries even where there is one."""
     if len(links) == 1 and links[0].kind not in _GUARDED:
-        return open_backend(links[0])
+        return open_link(links[0])
     from crisis_filter.backends.chain import Chain  # loads what the embedded engine alone does without
 
-    opened = [open_backend(link) for link in links]
+    opened = [open_link(link) for link in links]
     return Chain(opened, attempts=links[0].attempts, policy=breaker, rng=np.random.default_rng())
 
 

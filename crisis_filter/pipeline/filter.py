@@ -17,7 +17,7 @@ from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.feed import Exhausted, Feed
 from crisis_filter.pipeline.journey import Clock, Journey
 from crisis_filter.pipeline.judge import Judge
-from crisis_filter.schema import Assessment, Failure, Fault, Flag, Message
+from crisis_filter.schema import Assessment, Failure, Fault, Flag, Message, PromptRef
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import mended
 from crisis_filter.triage.policy import Policy
@@ -72,6 +72,12 @@ class CrisisFilter:
     def detector(self) -> str:
         """Name of the detector, as in provenance."""
         return self._detector.name
+
+    @property
+    def prompts(self) -> tuple[PromptRef, ...]:
+        """Those of both stages; none of the embedded engine."""
+        stages = (self._detector.screener, self._detector.categoriser)
+        return tuple(stage.prompt for stage in stages if stage.prompt is not None)
 
     async def assess(self, message: Message) -> Assessment:
         """Assess one message: every trouble is an undetermined assessment, or a fault beside a crisis.

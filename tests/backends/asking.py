@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import numpy as np
+from langchain_openai import ChatOpenAI
+from langchain_openai.chat_models._client_utils import _cached_async_httpx_client
 from pydantic import BaseModel, ConfigDict, Field
 
 from crisis_filter.backends.base import Request
+from crisis_filter.backends.langchain import LangChainBackend
 from crisis_filter.backends.openai import OpenAIBackend
-from crisis_filter.backends.spec import parse_backend
+from crisis_filter.backends.spec import BackendSpec, parse_backend
 from crisis_filter.taxonomy.answers import ScreenTerse
 
 NONCE = "c0ffee"
@@ -48,6 +51,25 @@ def verdict(**changes: Any) -> str:
     return json.dumps({"nonce": NONCE, "reasoning": "calm", "crisis": False, "confidence": 0.5, **changes})
 
 
+class Lane:
+    """Which backends are opened; the fixture `lane` runs a test over both."""
+
+    openai: type[OpenAIBackend] = OpenAIBackend
+    langchain: type[LangChainBackend] = LangChainBackend
+
+
+def open_spec(spec: BackendSpec) -> OpenAIBackend:
+    """The backend of a description, on the lane that is tested."""
+    return Lane.openai(spec, np.random.default_rng(0))
+
+
 def open_openai(url: str, **settings: object) -> OpenAIBackend:
     """The backend for a server on the loopback."""
-    return OpenAIBackend(parse_backend("openai:fault-1", base_url=url, **settings), np.random.default_rng(0))
+    return open_spec(parse_backend("openai:fault-1", base_url=url, **settings))
+
+
+async def close_langchain(backend: LangChainBackend) -> None:
+    """Close it, and the connections that LangChain keeps in a cache, where nobody closes them before the event loop is closed."""
+    await cast("ChatOpenAI", backend._model(64)).root_async_client.close()
+    _cached_async_httpx_client.cache_clear()
+    await backend.aclose()

@@ -238,6 +238,7 @@ async def test_a_cancelled_probe_does_not_keep_the_door_shut():
     assert isinstance(await outcome_of(one), Reply)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_the_filter_that_names_danger_is_remembered():
     """Also where another endpoint then answers."""
     body = {
@@ -255,6 +256,7 @@ async def test_the_filter_that_names_danger_is_remembered():
         assert len(first.received) == 1
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_refused_connection_is_passed_over_quickly(server: FaultServer):
     """The second endpoint is asked within 50 ms of the first one's failure."""
     server.answer(chat(verdict()))
@@ -271,6 +273,7 @@ async def test_a_refused_connection_is_passed_over_quickly(server: FaultServer):
     assert min(took) < 0.05
 
 
+@pytest.mark.usefixtures("lane")
 @pytest.mark.parametrize(("failures", "seen", "answered"), [(1, 2, True), (2, 3, True), (9, 3, False)])
 async def test_a_server_sees_three_requests_at_most(server: FaultServer, failures, seen, answered):
     """HTTP 503 once, twice, for ever."""
@@ -281,6 +284,7 @@ async def test_a_server_sees_three_requests_at_most(server: FaultServer, failure
     assert (len(server.received), isinstance(end, Reply)) == (seen, answered)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_used_up_quota_is_not_retried(server: FaultServer):
     """It is no outage: the operator must act."""
     server.answer(failure(429, {"code": "insufficient_quota"}, retry_after="0"))
@@ -290,6 +294,7 @@ async def test_a_used_up_quota_is_not_retried(server: FaultServer):
     assert (end.fault, len(server.received)) == (Fault.MISCONFIGURED, 1)
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_endpoint_that_flaps_sees_one_probe_at_a_time():
     """Up and down by turns: nothing is lost, and while the breaker is open only probes arrive."""
     async with serve_faults() as flapping, serve_faults() as steady:

@@ -86,6 +86,7 @@ async def test_closing_one_link_that_fails_closes_the_others():
     assert last.closed == 1
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_refusal_that_was_mended_is_remembered(server: FaultServer):
     """A model that first refused and then answered leaves its sign."""
     server.answer(chat("I'm sorry, I can't help with that."), chat(verdict()))
@@ -96,6 +97,7 @@ async def test_a_refusal_that_was_mended_is_remembered(server: FaultServer):
     assert (reply.finish, [fault for _, fault in reply.troubles]) == ("answered", [Fault.REFUSAL_PROSE])
 
 
+@pytest.mark.usefixtures("lane")
 async def test_an_attack_that_a_filter_found_is_remembered(server: FaultServer):
     """The next endpoint's "not crisis" comes with it."""
     blocked = {"code": "content_filter", "innererror": {"content_filter_result": {"jailbreak": {"detected": True}}}}

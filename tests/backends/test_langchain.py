@@ -1,4 +1,4 @@
-"""The LangChain backend through its OpenAI integration, against a server that misbehaves and a real one."""
+"""The LangChain backend in both lanes, through its OpenAI integration, against a server that misbehaves and a real one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langsmith.utils import get_env_var
 from openai import LengthFinishReasonError
 from openai.types.chat import ChatCompletion
 from pydantic import SecretStr
@@ -22,8 +23,10 @@ from crisis_filter.backends.parse import claims_true
 from crisis_filter.backends.spec import parse_backend
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
-from tests.backends.asking import asking, small, verdict
+from tests.backends.asking import Lane, asking, close_langchain, small, verdict
 from tests.fault_server import Answer, FaultServer, Received, chat, failure
+
+pytestmark = pytest.mark.usefixtures("lane")
 
 GOOD = chat(verdict())
 _CALL = {"id": "1", "type": "function", "function": {"name": "Verdict", "arguments": verdict()}}
@@ -31,9 +34,7 @@ _CALL = {"id": "1", "type": "function", "function": {"name": "Verdict", "argumen
 
 def open_langchain(url: str, **settings: object) -> LangChainBackend:
     """The backend for a server on the loopback."""
-    return LangChainBackend(
-        parse_backend("langchain:openai:fault-1", base_url=url, **settings), np.random.default_rng(0)
-    )
+    return Lane.langchain(parse_backend("langchain:openai:fault-1", base_url=url, **settings), np.random.default_rng(0))
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ async def backend(server: FaultServer) -> AsyncIterator[Backend]:
     """A backend that speaks to the misbehaving server."""
     opened = open_langchain(server.url)
     yield opened
-    await opened.aclose()
+    await close_langchain(opened)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +165,7 @@ async def test_a_refused_tool_call_is_given_up(server: FaultServer, backend: Bac
 async def test_azure_is_opened_with_its_settings() -> None:
     """Endpoint, version and key reach the integration."""
     settings = {"azure_endpoint": "https://x.example", "azure_api_version": "2024-10-21", "api_key": SecretStr("k")}
-    opened = LangChainBackend(parse_backend("langchain:azure_openai:dep", **settings), np.random.default_rng(0))
+    opened = Lane.langchain(parse_backend("langchain:azure_openai:dep", **settings), np.random.default_rng(0))
     assert opened.name == "langchain:azure_openai:dep"
     await opened.aclose()
 
@@ -186,6 +187,7 @@ async def test_the_deadline_holds(server: FaultServer, backend: Backend, act: An
 async def test_nothing_is_traced(server: FaultServer, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
     """With LangSmith tracing on in the environment, our calls send it nothing, while another's call would be traced."""
     traced: list[str] = []
+    get_env_var.cache_clear()  # another test may have had it read
     monkeypatch.setenv("LANGSMITH_TRACING", "true")
     # the tracer is real; only its way out, which would leave this machine, is cut
     tracer = "langchain_core.tracers.langchain"

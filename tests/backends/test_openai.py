@@ -1,4 +1,4 @@
-"""The OpenAI backend, against a server that misbehaves and against a real one."""
+"""The OpenAI backend in both lanes, against a server that misbehaves and against a real one."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import json
 import tracemalloc
 from typing import Any
 
-import numpy as np
 import pytest
 from pydantic import SecretStr
 
-from crisis_filter.backends.openai import OpenAIBackend
 from crisis_filter.backends.parse import claims_true
 from crisis_filter.backends.spec import parse_backend
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
-from tests.backends.asking import NONCE, Verdict, asking, open_openai, small, verdict
+from tests.backends.asking import NONCE, Verdict, asking, open_openai, open_spec, small, verdict
 from tests.fault_server import Answer, FaultServer, Received, chat, failure
+
+pytestmark = pytest.mark.usefixtures("lane")
 
 GOOD = chat(verdict())
 _TOOL = {"id": "1", "type": "function", "function": {"name": "Verdict", "arguments": verdict()}}
@@ -253,9 +253,7 @@ async def test_trouble_that_passes(server: FaultServer, trouble: Answer) -> None
 async def test_what_is_sent(server: FaultServer) -> None:
     """The request holds both parts unchanged, a strict schema, the limits, and log-probabilities only when wanted."""
     server.answer(GOOD)
-    backend = OpenAIBackend(
-        parse_backend("openai:m", base_url=server.url, api_key=SecretStr("sk-1"), seed=3), np.random.default_rng(0)
-    )
+    backend = open_spec(parse_backend("openai:m", base_url=server.url, api_key=SecretStr("sk-1"), seed=3))
     await backend.complete(asking("text 🙂 \u2028"))
     await backend.complete(asking("text", label_field="crisis"))
     await backend.aclose()
@@ -360,7 +358,7 @@ async def test_an_azure_deployment_is_addressed_as_azure_wants(server: FaultServ
     """With an Azure endpoint, deployment, version and key travel in Azure's places."""
     server.answer(GOOD)
     spec = parse_backend("openai:dep", azure_endpoint=server.url.removesuffix("/v1"), api_key=SecretStr("k-1"))
-    backend = OpenAIBackend(spec, np.random.default_rng(0))
+    backend = open_spec(spec)
     reply = await backend.complete(asking())
     await backend.aclose()
     assert reply.finish == "answered"

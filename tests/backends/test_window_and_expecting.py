@@ -62,6 +62,7 @@ def test_half_a_prompt_is_noticed(prompt_tokens, cut):
     assert prompt_was_cut(request, prompt_tokens) is cut
 
 
+@pytest.mark.usefixtures("lane")
 async def test_a_negative_on_half_a_prompt_is_no_answer(server: FaultServer):
     """A complete valid answer with the right nonce, by a model that read half; a positive stays readable."""
     long = asking("I have so many words to say of this. " * 300)

@@ -35,9 +35,10 @@ async def drilled(spec: FilterSpec = DEFAULT, course: Course = SMALL) -> tuple[D
     return summarise(cases, detector=one.detector, policy=one.policy, elapsed_s=1.0), cases
 
 
-async def test_the_default_chain_passes():
-    """Two endpoints and the engine: nothing silent, everything recoverable recovered, every fault named."""
-    report, cases = await drilled()
+@pytest.mark.parametrize("fast", [False, True])
+async def test_the_default_chain_passes(fast):
+    """Two endpoints and the engine, in either lane: nothing silent, everything recoverable recovered, every fault named."""
+    report, cases = await drilled(course=replace(SMALL, fast=fast))
     assert report.passed
     assert report.detector == "openai:drill > openai:drill > local:standard-v1"
     assert (report.silent_negatives, report.wrong) == (0, ())
@@ -55,10 +56,11 @@ async def test_the_default_chain_passes():
     assert {case.named for case in cases if (case.part, case.fault) == ("breaker", "hang")} == {Fault.TIMEOUT}
 
 
-async def test_a_single_endpoint_without_an_engine_passes_too():
+@pytest.mark.parametrize("fast", [False, True])
+async def test_a_single_endpoint_without_an_engine_passes_too(fast):
     """It has nobody to turn to, so more is undetermined; what the endpoint can mend itself is recovered."""
     parts: tuple[Part, ...] = ("control", "everywhere", "first_link", "once", "long")
-    report, cases = await drilled(ONE_LINK, replace(SMALL, parts=parts))
+    report, cases = await drilled(ONE_LINK, replace(SMALL, parts=parts, fast=fast))
     assert report.passed
     everywhere = [case for case in cases if case.part == "everywhere"]
     assert {case.outcome for case in everywhere if case.fault == "http_500"} == {"undetermined"}
