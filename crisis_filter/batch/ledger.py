@@ -128,7 +128,7 @@ def _of_files(files: Files, view: View, outcomes: dict[str, int], faults: dict[s
     found: Counter[str] = Counter(outcome for _, outcome in _output(files.out))
     yield Equation(words="rows of the output = decided", left=found.total(), right=view.decided)
     for outcome in OUTCOMES:
-        words = outcome.replace("no_crisis", "not crisis")
+        words = outcome.replace("_", " ").replace("no ", "not ")
         yield Equation(words=f"{words} in the output = {words}", left=found[outcome], right=outcomes.get(outcome, 0))
     told = Counter(fault for fault in _errors(files.errors))
     yield Equation(words="rows of the errors = undetermined", left=told.total(), right=outcomes.get("undetermined", 0))

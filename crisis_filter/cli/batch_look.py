@@ -46,7 +46,7 @@ def batch_status(output: Output, as_json: AsJson = False) -> None:
                 typer.echo(json.dumps(found))
             else:
                 console = stdout_console()
-                words = ", ".join(f"{outcomes.get(o, 0):,} {w}" for o, w in _WORDS)
+                words = ", ".join(f"{outcomes.get(o, 0):,} {w}" for o, w in _WORDS.items())
                 of = f" of {view.end.received:,}" if view.end is not None else ""
                 console.print(
                     plain(f"{'finished' if finished else 'not finished'}: {view.decided:,}{of} judged, {words}"),
@@ -117,7 +117,7 @@ def batch_recover(output: Output, as_json: AsJson = False) -> None:
         say(f"go on with: crisis-filter batch resume {output}")
 
 
-_WORDS = (("crisis", "crisis"), ("no_crisis", "not crisis"), ("undetermined", "undetermined"))
+_WORDS = {"crisis": "crisis", "no_crisis": "not crisis", "undetermined": "undetermined"}
 
 
 def _viewed(output: Path) -> View:

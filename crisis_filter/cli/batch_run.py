@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -370,10 +371,10 @@ def _show(ending: Ending, output: Path) -> None:
         line(f"judged now {count.judged:,}, before {count.before:,}")
         return
     end = ending.end
-    outcomes = end.outcomes
+    outcomes = Counter(end.outcomes)
     line(
-        f"{counted(end.received, 'message')}: {outcomes.get('crisis', 0):,} crisis, {outcomes.get('no_crisis', 0):,} not crisis, "
-        f"{outcomes.get('undetermined', 0):,} undetermined; {counted(end.aside, 'row')} set aside, whose id and text came before"
+        f"{counted(end.received, 'message')}: {outcomes['crisis']:,} crisis, {outcomes['no_crisis']:,} not crisis, "
+        f"{outcomes['undetermined']:,} undetermined; {counted(end.aside, 'row')} set aside, whose id and text came before"
     )
     if end.faults:
         line(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from pydantic import Field
@@ -66,9 +67,9 @@ def count(items: Sequence[Item], outcomes: Mapping[str, Outcome]) -> Counts:
     others = [outcomes[item.id] for item in items if not item.crisis]
     return Counts(
         found=crises.count("crisis"),
-        missed=crises.count("no_crisis"),
+        missed=Counter(crises)["no_crisis"],
         undetermined=crises.count("undetermined"),
-        cleared=others.count("no_crisis"),
+        cleared=Counter(others)["no_crisis"],
         alarms=others.count("crisis"),
         others_undetermined=others.count("undetermined"),
     )
