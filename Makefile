@@ -36,7 +36,7 @@ run: install  ## set up, then classify the sample messages offline
 	$(BIN)/crisis-filter classify data/samples-v1/messages.jsonl
 
 test: $(VENV)/.dev  ## set up, then run the tests
-	$(BIN)/python -m pytest -m "not slow" --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --cov --cov-report=term
 
 test-slow: $(VENV)/.slow  ## the tests that take hours; FUZZ_RUNS=20000 makes them minutes
 	$(BIN)/python -m pytest -m slow

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from functools import wraps
 from typing import Any
 
@@ -25,6 +27,18 @@ DELIBERATE = {
 """Test files that may log the words of a reply, and why."""
 
 WATCH = Watch()
+HEARD_BY_WORKERS: list[object] = []
+
+
+@dataclass(slots=True)
+class Injected:
+    """What `tests/injector.py` raised, in this process or in the workers."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    places: set[str] = field(default_factory=set)
+
+
+INJECTED = Injected()
 
 
 def pytest_configure() -> None:
@@ -64,17 +78,37 @@ def _nothing_private_is_logged(request: pytest.FixtureRequest) -> Iterator[None]
 
 
 def pytest_sessionfinish(session: pytest.Session) -> None:
-    """What threads and destructors logged after the last test counts as well."""
-    if WATCH.heard():
+    """What threads and destructors logged after the last test counts as well; a worker of a parallel run reports it to the run."""
+    injector = sys.modules.get("tests.injector")
+    heard, tally = bool(WATCH.heard()), injector.TALLY if injector is not None else None
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["heard"] = heard
+        output["injected"] = (dict(tally.kinds), sorted(tally.places)) if tally is not None else ({}, [])
+        return
+    if tally is not None:
+        INJECTED.kinds.update(tally.kinds)
+        INJECTED.places.update(tally.places)
+    if heard or HEARD_BY_WORKERS:
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any, error: object) -> None:
+    """What a worker of a parallel run (pytest-xdist) reported when it ended; one that died reports nothing and fails the run itself."""
+    output = getattr(node, "workeroutput", None) or {}
+    if output.get("heard"):
+        HEARD_BY_WORKERS.append(node)
+    kinds, places = output.get("injected", ({}, []))
+    INJECTED.kinds.update(kinds)
+    INJECTED.places.update(places)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """How many exceptions `tests/injector.py` raised, and where."""
-    injector = sys.modules.get("tests.injector")
-    if injector is not None and injector.TALLY.kinds:
-        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(injector.TALLY.kinds.items()))
+    if INJECTED.kinds:
+        kinds = ", ".join(f"{kind} {count:,}" for kind, count in sorted(INJECTED.kinds.items()))
         terminalreporter.section("exceptions injected")
-        terminalreporter.write_line(
-            f"{injector.TALLY.kinds.total():,} at {len(injector.TALLY.places):,} places: {kinds}"
-        )
+        terminalreporter.write_line(f"{INJECTED.kinds.total():,} at {len(INJECTED.places):,} places: {kinds}")
+    if HEARD_BY_WORKERS:
+        terminalreporter.write_line("words of a message or an answer were logged after the last test of a worker")
