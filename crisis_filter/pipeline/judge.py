@@ -11,7 +11,7 @@ from crisis_filter.errors import FAULTS
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.join import join_findings, join_subjects, join_timeframes
 from crisis_filter.pipeline.journey import Clock, Journey
-from crisis_filter.pipeline.thread import in_thread
+from crisis_filter.pipeline.thread import aside
 from crisis_filter.schema import (
     UNSPECIFIED,
     Assessment,
@@ -91,7 +91,7 @@ class Judge:
         conclusion = conclude([*results, *seconds], frozenset(journey.flags))
         staged = await self._categorised(message, positive, journey) if positive else None
         trouble = _trouble(conclusion.fault, results) or journey.fault
-        screen = staged.screen if staged else await in_thread(_screening, message.text, results, journey)
+        screen = staged.screen if staged else await aside(len(message.text), _screening, message.text, results, journey)
         return Assessment(
             id=message.id,
             outcome=conclusion.outcome,
@@ -110,9 +110,9 @@ class Judge:
     async def _read(self, text: str, journey: Journey) -> tuple[Sequence[View], Failure | None]:
         """The views of a text, or why there was no time to make them."""
         try:
-            # In a thread: folding a long text takes long enough to make other messages late.
+            # Folding a long text takes long enough to make other messages late.
             async with asyncio.timeout(max(0.0, journey.left(self.clock()))):
-                return await in_thread(views, text), None
+                return await aside(len(text), views, text), None
         except TimeoutError:
             return (), Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
 
@@ -168,7 +168,7 @@ class Judge:
         self, message: Message, positive: Sequence[tuple[str, ScreenVerdict]], journey: Journey
     ) -> _Staged:
         """Name the categories of the positive pieces; trouble leaves `unspecified`, never less than Stage 1 said."""
-        screen = await in_thread(_screening, message.text, [verdict for _, verdict in positive], journey)
+        screen = await aside(len(message.text), _screening, message.text, [verdict for _, verdict in positive], journey)
         texts = [text for text, _ in positive]
         score = max((verdict.score for _, verdict in positive if verdict.score is not None), default=1.0)
         with scored(score):
@@ -186,7 +186,7 @@ class Judge:
             found = () if isinstance(result, Failure) else result.named
             # What one piece is about says nothing of another's, nor the beginning of a cut answer of its end.
             named += found or (Named(category=UNSPECIFIED, subject=verdict.subject, timeframe=verdict.timeframe),)
-        findings, dropped = await in_thread(_joined, named, message.text, self.taxonomy.ids)
+        findings, dropped = await aside(len(message.text), _joined, named, message.text, self.taxonomy.ids)
         journey.quotes_dropped += dropped
         if all(finding.category == UNSPECIFIED for finding in findings):
             findings = tuple(finding.model_copy(update={"evidence": screen.evidence}) for finding in findings)
@@ -240,10 +240,10 @@ class Judge:
         for text in texts:
             if journey.left(self.clock()) <= 0:
                 return Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
-            # In a thread, piece by piece: a megabyte of hostile text takes seconds.
-            if await in_thread(attack_seen, text):
+            # Piece by piece: a megabyte of hostile text takes seconds.
+            if await aside(len(text), attack_seen, text):
                 journey.flags.add("injection_suspected")
-            if validated is not None and await in_thread(unvalidated, text, validated):
+            if validated is not None and await aside(len(text), unvalidated, text, validated):
                 journey.flags.add("unvalidated_language")
         return None
 

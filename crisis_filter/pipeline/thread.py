@@ -1,4 +1,4 @@
-"""Work for a thread, so that it holds no other message up."""
+"""Work on a text that holds no other message up: in a thread where the text is long."""
 
 from __future__ import annotations
 
@@ -10,13 +10,24 @@ _GivenP = ParamSpec("_GivenP")
 _ResultT = TypeVar("_ResultT")
 
 
-async def in_thread(function: Callable[_GivenP, _ResultT], *given: _GivenP.args, **named: _GivenP.kwargs) -> _ResultT:
-    """`asyncio.to_thread` for a function that may run an iterator dry.
+_SHORT = 1_000
+"""Code points whose worst case takes some milliseconds; most messages are shorter, and handing one to a thread costs more than its work."""
 
-    Before Python 3.12 a future refuses a `StopIteration`, and whoever waits for it waits for ever.
+
+async def aside(
+    size: int, function: Callable[_GivenP, _ResultT], *given: _GivenP.args, **named: _GivenP.kwargs
+) -> _ResultT:
+    """Call a function whose time grows with a text, in a thread unless the text is short.
+
+    Args:
+        size: length of the text, in code points.
+        function: is called once.
+        *given: its arguments.
+        **named: its arguments by name.
 
     Raises:
-        RuntimeError: in the place of a `StopIteration`, as in a generator; without its words.
+        RuntimeError: in the place of a `StopIteration`, as in a generator; without its words. Before Python 3.12 a future refuses
+            one, and whoever waits for it waits for ever.
     """
 
     def run() -> _ResultT:
@@ -25,4 +36,4 @@ async def in_thread(function: Callable[_GivenP, _ResultT], *given: _GivenP.args,
         except StopIteration:
             raise RuntimeError("StopIteration") from None
 
-    return await asyncio.to_thread(run)
+    return run() if size <= _SHORT else await asyncio.to_thread(run)

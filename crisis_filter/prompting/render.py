@@ -7,6 +7,7 @@ that does not fit the answer model is an error. The stable part is rendered once
 from __future__ import annotations
 
 import json
+import re
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ NonceSource = Callable[[int], str]
 
 _NONCE_PLACEHOLDER = "<the nonce>"
 # So that the string in the fence holds no angle bracket that could look like the fence.
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _INERT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -40,12 +42,7 @@ def fence_string(text: str) -> str:
 
     Unpaired surrogates become U+FFFD: no server accepts them.
     """
-    clean = text.encode("utf-8", "replace").decode("utf-8") if _has_surrogate(text) else text
-    return json.dumps(clean, ensure_ascii=False).translate(_INERT)
-
-
-def _has_surrogate(text: str) -> bool:
-    return any("\ud800" <= c <= "\udfff" for c in text)
+    return json.dumps(_SURROGATE.sub("\ufffd", text), ensure_ascii=False).translate(_INERT)
 
 
 @dataclass(frozen=True, slots=True)

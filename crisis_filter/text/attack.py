@@ -21,6 +21,7 @@ from typing import Literal
 from crisis_filter.text import attack_marks, attack_words
 from crisis_filter.text.attack_languages import LANGUAGES, Language
 from crisis_filter.text.attack_readings import marks, prose, readings, spelled
+from crisis_filter.text.literals import Literals
 
 Sign = Literal[
     "override",
@@ -98,13 +99,26 @@ _PROSE: tuple[tuple[Sign, tuple[str, ...]], ...] = (
 )
 
 
+class _Signs:
+    """The patterns of several signs, searched in their order."""
+
+    def __init__(self, signs: Iterable[tuple[Sign, tuple[str, ...]]]) -> None:
+        pairs = [(sign, re.compile(pattern)) for sign, several in signs for pattern in several]
+        self._signs = tuple(sign for sign, _ in pairs)
+        self._literals = Literals([pattern for _, pattern in pairs])
+
+    def matching(self, text: str) -> Iterator[Sign]:
+        """The signs of a text, one for each pattern that matches; searched as they are asked for."""
+        return (self._signs[place] for place in self._literals.matching(text))
+
+
 @dataclass(frozen=True, slots=True)
 class _Patterns:
     """All patterns, compiled."""
 
-    in_prose: dict[Sign, tuple[re.Pattern[str], ...]]
-    in_marks: dict[Sign, tuple[re.Pattern[str], ...]]
-    languages: dict[bool, tuple[re.Pattern[str], ...]]
+    in_prose: _Signs
+    in_marks: _Signs
+    languages: dict[bool, Literals]
     """By whether the text is ASCII: stems of other scripts need not be looked for there."""
     idea: re.Pattern[str]
     spelled: re.Pattern[str]
@@ -115,27 +129,24 @@ def _patterns() -> _Patterns:
     """Compiled at the first text and not on import, for it takes half a second."""
     ideas = "|".join(f"(?P<{name}>{words.replace('/', '|')})" for name, (_, words) in attack_words.IDEAS.items())
     return _Patterns(
-        in_prose={sign: _compiled(several) for sign, several in _PROSE},
-        in_marks={
-            "forged_structure": _compiled(attack_marks.FORGED_STRUCTURE),
-            "forged_verdict": _compiled(attack_marks.FORGED_VERDICT),
-        },
+        in_prose=_Signs(_PROSE),
+        in_marks=_Signs(
+            (("forged_structure", attack_marks.FORGED_STRUCTURE), ("forged_verdict", attack_marks.FORGED_VERDICT))
+        ),
         languages={
-            ascii_only: _compiled(
-                pattern
-                for stems in LANGUAGES.values()
-                if stems.drop.isascii() or not ascii_only
-                for pattern in _language(stems)
+            ascii_only: Literals(
+                [
+                    re.compile(pattern)
+                    for stems in LANGUAGES.values()
+                    if stems.drop.isascii() or not ascii_only
+                    for pattern in _language(stems)
+                ]
             )
             for ascii_only in (True, False)
         },
         idea=re.compile(f"(?<= )(?:{ideas})(?= )"),
         spelled=re.compile(attack_words.SPELLED),
     )
-
-
-def _compiled(patterns: Iterable[str]) -> tuple[re.Pattern[str], ...]:
-    return tuple(re.compile(pattern) for pattern in patterns)
 
 
 def _found(text: str) -> Iterator[Sign]:
@@ -146,20 +157,16 @@ def _found(text: str) -> Iterator[Sign]:
         yield "forged_structure"
     plain, leet = readings(folded)
     for reading in plain:
-        yield from _matching(patterns.in_marks, reading)
-        if any(pattern.search(reading) for pattern in patterns.languages[reading.isascii()]):
+        yield from patterns.in_marks.matching(reading)
+        if patterns.languages[reading.isascii()].search(reading):
             yield "other_language"
     for reading in (*plain, *leet):
         words = prose(reading)
         if _machine_talk(words, patterns.idea):
             yield "machine_talk"
-        yield from _matching(patterns.in_prose, words)
+        yield from patterns.in_prose.matching(words)
     if any(patterns.spelled.search(run) for run in spelled(folded)):
         yield "spelled_out"
-
-
-def _matching(patterns: dict[Sign, tuple[re.Pattern[str], ...]], text: str) -> Iterator[Sign]:
-    return (sign for sign, several in patterns.items() if any(pattern.search(text) for pattern in several))
 
 
 def _machine_talk(words: str, idea: re.Pattern[str]) -> bool:

@@ -7,6 +7,7 @@ map back to the raw text, because evidence is reported in raw offsets.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal
@@ -21,6 +22,7 @@ from crisis_filter.text.turned import displayed, turned_back
 
 ViewName = Literal["raw", "normalised", "displayed"]
 
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _SPACES = regex.compile(r"\s+")
 _PLAIN = regex.compile(r"[\t\n\r -~]*+")
 
@@ -106,7 +108,7 @@ class _Draft:
 
 def mended(text: str) -> str:
     """The text with unpaired surrogates as U+FFFD, so that it can be encoded; every other code point keeps its place."""
-    return regex.sub(r"[\ud800-\udfff]", "\ufffd", text)
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def normalise(text: str, *, casefold: bool = False, glyphs: bool = True) -> View:

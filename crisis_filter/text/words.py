@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import groupby, pairwise
 
 import regex
@@ -25,6 +26,8 @@ _SELF_SUFFICIENT = regex.compile(r"[\p{Han}\p{Hangul}]|\p{L}(?!\p{Common}|\p{Inh
 # Units and formulas: a Greek letter before or after Latin ones (microgram, beta blocker, TNF alpha).
 _SYMBOL = regex.compile(r"^\p{Greek}-?(?=[A-Za-z])|(?<=[A-Za-z])-?\p{Greek}$")
 _BRACKET = regex.compile(r"[()]")
+_USUAL = 24
+"""Letters of a word that is remembered."""
 _OPENS_SENTENCE = regex.compile(r"(?:^|[.!?:;\n])[\s\p{P}]*$")
 
 
@@ -97,6 +100,12 @@ def cut(text: str) -> tuple[str, tuple[Word, ...]]:
 
 def _examine(match: regex.Match[str]) -> _Found | None:
     word = match.group()
+    told = _usual(word) if len(word) <= _USUAL else _told(word)
+    return None if told is None else _Found(match.start(), word, *told)
+
+
+def _told(word: str) -> tuple[int, str, bool, bool, bool] | None:
+    """What a word says by itself: letters, the lone letter, foreign, strange, made. `None` without a letter."""
     latin = _SYMBOL.sub("", word, count=1)
     letters = sum(c.isalpha() for c in latin)
     if not letters:
@@ -105,7 +114,11 @@ def _examine(match: regex.Match[str]) -> _Found | None:
     lone = foreign[0] if letters == len(foreign) == 1 and not _SELF_SUFFICIENT.search(word) else ""
     strange = bool(foreign) or not known(latin.lower())
     excused = strange and not foreign and made(latin.lower())
-    return _Found(match.start(), word, letters, lone, bool(foreign), strange, excused)
+    return letters, lone, bool(foreign), strange, excused
+
+
+# People say the same few thousand words; a memory that is bounded in words and in their length costs a megabyte or two.
+_usual = lru_cache(maxsize=8192)(_told)
 
 
 def _spelled_out(plain: str, found: Sequence[_Found]) -> bool:
