@@ -6,12 +6,10 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-import numpy as np
-
 from crisis_filter.backends.base import AnswerT, Backend, Reply, Request
 from crisis_filter.backends.breaker import BreakerPolicy
 from crisis_filter.backends.gate import Gate
-from crisis_filter.backends.registry import open_backend, require_key
+from crisis_filter.backends.registry import open_backend, open_fast
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.errors import FAULTS, BackendError, Fault
 from crisis_filter.pipeline.chain import Opener, open_links
@@ -19,6 +17,7 @@ from crisis_filter.pipeline.chain import Opener, open_links
 __all__ = ["Gated", "lanes"]
 
 _CHARACTERS_A_TOKEN = 4
+_WITH_A_FAST_LANE = ("openai", "langchain")
 _NEVER = BreakerPolicy(consecutive=sys.maxsize, share=2.0)
 
 
@@ -40,12 +39,9 @@ def lanes(gate: Gate, *, fast: bool) -> Opener:
 
 def _opening(gate: Gate, *, fast: bool) -> Callable[[BackendSpec], Backend]:
     def opened(spec: BackendSpec) -> Backend:
-        if not fast or spec.kind != "openai" or spec.model_reported is not None:
-            return Gated(open_backend(spec), gate)
-        from crisis_filter.backends.wire.client import WireBackend
-
-        require_key(spec)
-        return WireBackend(spec, np.random.default_rng(), gate)
+        if fast and spec.kind in _WITH_A_FAST_LANE:
+            return open_fast(spec, gate=gate)
+        return Gated(open_backend(spec), gate)
 
     return opened
 

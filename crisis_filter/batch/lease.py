@@ -158,7 +158,8 @@ class Broker:
 
     def _taken(self, known: _Worker, ask: Ask, now: float) -> tuple[float, float]:
         """What a worker gets of both; nothing where it would not do for one request."""
-        waiting = [one.credit for one in self._workers.values() if one.waiting and one is not known]
+        # One in debt waits for nothing that is there.
+        waiting = [one.credit for one in self._workers.values() if one.waiting and one is not known and one.credit > 0]
         # Whoever happens to ask first must not take what others wait for.
         share = known.credit / (known.credit + sum(waiting)) if known.credit > 0 else 0.0
         first = known.credit >= max(waiting, default=0.0)

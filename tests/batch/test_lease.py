@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from crisis_filter.batch.lease import Ask, Broker, BrokerLeases
@@ -175,6 +175,7 @@ def test_a_wait_that_one_was_asked_for_all_keep():
     asks=st.lists(st.tuples(st.sampled_from("abc"), st.floats(0, 2), st.floats(0, 5000)), max_size=60),
     rate=st.sampled_from([1, 10, 1000]),
 )
+@example(asks=[("b", 0.0, 0.0), ("a", 1.5, 0.0), ("b", 0.25, 0.0)], rate=1)  # one that waits is in debt
 def test_no_more_is_granted_than_the_limits_allow(asks, rate):
     """Whatever is asked, whenever."""
     now = 0.0
