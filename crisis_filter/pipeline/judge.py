@@ -220,10 +220,13 @@ class Judge:
             except Exception as error:  # noqa: BLE001  # other pieces may still raise the outcome
                 return wrap(Failure(fault=Fault.INTERNAL, detail=type(error).__name__))
 
-        # A group rather than gather: when the run is stopped it waits for its tasks and leaves no future unread.
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(text)) for text in texts]
-        results = [task.result() for task in tasks]
+        if len(texts) == 1:
+            results = [await placed(texts[0])]
+        else:
+            # A group rather than gather: when the run is stopped it waits for its tasks and leaves no future unread.
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(one(text)) for text in texts]
+            results = [task.result() for task in tasks]
         for result in results:
             journey.add(result.cost)
         return results

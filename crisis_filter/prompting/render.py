@@ -27,8 +27,12 @@ NonceSource = Callable[[int], str]
 """Given a number of bits, a fresh unpredictable lower-case hex string."""
 
 _NONCE_PLACEHOLDER = "<the nonce>"
-# So that the string in the fence holds no angle bracket that could look like the fence.
+_VARIABLE = re.compile(r"\{\{-? *(\w+) *-?\}\}")
+# Of the private use area, for the moment of cutting.
+_MARKS = {"nonce": "\ue000", "nonce_begins": "\ue001", "nonce_ends": "\ue002", "message": "\ue003"}
+_MARK = re.compile("([\ue000-\ue003])")
 _SURROGATE = re.compile("[\ud800-\udfff]")
+# So that the string in the fence holds no angle bracket that could look like the fence.
 _INERT = str.maketrans({"<": "\\u003c", ">": "\\u003e", "&": "\\u0026", "\u2028": "\\u2028", "\u2029": "\\u2029"})
 
 
@@ -57,9 +61,16 @@ class Rendered:
     def user(self, text: str, nonce: str) -> str:
         """The part that changes: the fenced message."""
         half = len(nonce) // 2
-        return _compiled(self.prompt.user).render(
-            nonce=nonce, nonce_begins=nonce[:half], nonce_ends=nonce[half:], message=fence_string(text)
-        )
+        values = {
+            "nonce": nonce,
+            "nonce_begins": nonce[:half],
+            "nonce_ends": nonce[half:],
+            "message": fence_string(text),
+        }
+        pieces = _pieces(self.prompt.user)
+        if pieces is None:
+            return _compiled(self.prompt.user).render(**values)
+        return "".join([values[piece] if at % 2 else piece for at, piece in enumerate(pieces)])
 
 
 def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
@@ -92,6 +103,20 @@ def render(prompt: Prompt, taxonomy: Taxonomy) -> Rendered:
 def _compiled(template: str) -> Template:
     """Compiling takes longer than rendering, and is the same for every message."""
     return _environment().from_string(template)
+
+
+@lru_cache(maxsize=64)
+def _pieces(template: str) -> tuple[str, ...] | None:
+    """What stands between the variables, and their names in turns; `None` for a template with anything else in it.
+
+    Putting pieces together costs a twentieth of a rendering, and gives the same: the pieces are cut from one.
+    """
+    names = _VARIABLE.findall(template)
+    if template.count("{") != 2 * len(names) or not set(names) <= _MARKS.keys() or _MARK.search(template):
+        return None
+    rendered = _compiled(template).render(**_MARKS)
+    back = {mark: name for name, mark in _MARKS.items()}
+    return tuple(back.get(piece, piece) for piece in _MARK.split(rendered))
 
 
 def _environment() -> SandboxedEnvironment:
