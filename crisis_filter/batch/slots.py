@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, cast
 
 from crisis_filter.batch.budget import Budget
 from crisis_filter.batch.journal import Journal
@@ -16,6 +16,8 @@ from crisis_filter.schema import Assessment, Message
 
 __all__ = ["Count", "Judging", "Throttle", "judge_rows"]
 
+_DRAIN_S = 10.0
+"""For what is on its way when a run is cancelled; those who stop a service wait three times as long before they kill it."""
 _OF_THE_STOP = frozenset({Fault.RATE_LIMITED, Fault.OVERLOAD})
 """Faults that a stopped gate gives to what was on its way."""
 
@@ -96,6 +98,9 @@ async def judge_rows(
     Returns:
         Why it stopped before the end; `None` when every row was judged or set aside.
 
+    Cancelled, it takes no more rows and gives those in work some seconds to end, for their requests are paid already; a second
+    cancellation ends it at once. What was not judged then stays so, and the next start judges it.
+
     Raises:
         ConfigurationError: the journal cannot be written.
     """
@@ -105,8 +110,13 @@ async def judge_rows(
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
         for task in done:
             task.result()
+    except asyncio.CancelledError:
+        work.why = "stopped"
+        for task in set(tasks) - work.at_work:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=_DRAIN_S)
+        raise
     finally:
-        # Cancelled in the middle of a message, it stays unjudged, and the next start judges it.
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -118,6 +128,8 @@ class _Work:
 
     def __init__(self, rows: Iterator[BatchRow], how: Judging, count: Count, *, again: bool) -> None:
         self.why: str | None = None
+        self.at_work: set[asyncio.Task[None]] = set()
+        """Slots in the middle of a message."""
         self._rows = rows
         self._how = how
         self._count = count
@@ -139,7 +151,12 @@ class _Work:
                 row = self._next()
                 if row is None or row.message is None:
                     return
-                await self._one(row, row.message)
+                slot = cast("asyncio.Task[None]", asyncio.current_task())
+                self.at_work.add(slot)
+                try:
+                    await self._one(row, row.message)
+                finally:
+                    self.at_work.discard(slot)
             finally:
                 if how.throttle is not None:
                     how.throttle.end_message()
