@@ -15,6 +15,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 __all__ = ["Plan", "RateServer"]
 
 
@@ -36,15 +38,17 @@ class Plan:
     """Requests that are computed at once; others queue. `None` is no limit."""
     retry_after_s: int | None = None
     """What a 429 asks for."""
+    chance: float = 0.0
+    """Share of requests that are refused with a 429 whatever the rate."""
 
     def best(self) -> float:
-        """Requests a second that it can answer in the long run."""
+        """Requests a second that it can answer in the long run; infinity where only the latency limits."""
         known = [
             self.rate,
             None if self.tokens_rate is None else self.tokens_rate / self.tokens,
             None if self.places is None else self.places / self.latency_s,
         ]
-        return min(one for one in known if one is not None)
+        return min((one for one in known if one is not None), default=float("inf"))
 
     def as_dict(self) -> dict[str, Any]:
         """For the command line."""
@@ -63,11 +67,12 @@ class RateServer:
         self._tokens = (plan.tokens_rate or 0.0) * plan.holds_s
         self._busy = 0
         self._queue: deque[_Http] = deque()
+        self._chances = np.random.default_rng(7)
 
     def asks(self, connection: _Http) -> None:
         """One request has come."""
         self.asked += 1
-        if not self._admits():
+        if self._chances.random() < self.plan.chance or not self._admits():
             self.refused += 1
             connection.say(429, {})
         elif self.plan.places is not None and self._busy >= self.plan.places:

@@ -163,6 +163,8 @@ def cases() -> list[Case]:
              gate=gated(Limits(tokens_per_minute=12_000_000)), tokens=900),
         Case("requests, limit unknown", bucket, gate=gated(Limits()), least_s=40),
         Case("the same, Retry-After: 1", Plan(rate=200.0, latency_s=0.2, retry_after_s=1), gate=gated(Limits()), least_s=40),
+        Case("2% by chance, no limit", Plan(latency_s=0.2, chance=0.02), gate=gated(Limits()), least_s=80),
+        Case("2% by chance, limit unknown", Plan(rate=200.0, latency_s=0.2, chance=0.02), gate=gated(Limits()), least_s=80),
         Case("each for itself", bucket),
         Case("each for itself, Retry-After: 1", Plan(rate=200.0, latency_s=0.2, retry_after_s=1)),
         Case("nothing but 429", spent, gate=gated(Limits(requests_per_minute=12_000)), least_s=90),
@@ -180,7 +182,7 @@ def row(case: Case, counted: Counted, seconds: float) -> str:
     if counted.stopped is not None:
         return f"{case.name:34} stopped after {counted.seconds:5.1f} s: {counted.stopped}; {wasted}"
     half = max(seconds, case.least_s) / 2
-    best = case.plan.best()
+    best = min(case.plan.best(), case.workers / case.plan.latency_s)
     used = f"{counted.answered / counted.seconds / best:6.1%} of {best:5.0f}/s, {counted.late / half / best:6.1%} in the second half"
     latency = counted.latencies / max(counted.late, 1)
     return f"{case.name:34} {used}; {wasted}; {latency:6.3f} s a request"

@@ -1,8 +1,8 @@
 """The gate of a batch run: every HTTP request passes here, so that the endpoint is kept busy and not overrun.
 
 Four things limit at once, each in a file of its own: what the account allows (`rate_bucket`), the rate that the server's refusals
-have shown (`rate_pace`), the places it serves well (`rate_slots`), and waits that it asked for (`rate_patience`). Nothing here costs a
-task or a timer per request; a request that nothing limits costs a few microseconds.
+have shown (`rate_pace`; `rate_chance` for refusals that show none), the places it serves well (`rate_slots`), and waits that it asked
+for (`rate_patience`). Nothing here costs a task or a timer per request; a request that nothing limits costs a few microseconds.
 """
 
 from __future__ import annotations
@@ -205,19 +205,28 @@ class RateGate:
 
     def _note_success(self, now: float, seconds: float) -> None:
         self._patience.passed()
-        self._pace.passed(now)
+        self._pace.passed(now, seconds)
         self._latency = seconds if self._latency is None else self._latency + _SMOOTH * (seconds - self._latency)
 
     def _note_refusal(self, now: float, seconds: float, retry_after_s: float | None) -> None:
+        # Chance is seldom twice.
+        chance = self._pace.by_chance(now, seconds) and not self._patience.refused_last
+        if chance and retry_after_s is None:
+            return
         before = self._patience.until
         hopeless = self._patience.refused(now, seconds, retry_after_s)
         until = self._patience.until
         if hopeless is not None:
             self.stop(hopeless, Fault.RATE_LIMITED)
             return
-        if now >= before:
-            self._pace.refused(now, until)
-        if not self._patience.probing:  # one probe after another would leave one place
+        lower = not chance
+        if lower and now >= before:
+            said = self._pace.refused(now, until)
+            lower = said == "lower"
+            if said == "test":
+                self._slots.freed(now)
+        # One probe after another would leave one place.
+        if lower and not self._patience.probing and not self._pace.chance:
             needed = (self._pace.rate(now) or 0.0) * (self._latency or 0.0)
             self._slots.refused(now, seconds, self._in_flight, needed)
         if until > before:

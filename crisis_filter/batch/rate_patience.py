@@ -52,6 +52,11 @@ class Patience:
         """Whether one request at a time is enough: the server has refused again after a wait, and let nothing through since."""
         return self._waits > 1
 
+    @property
+    def refused_last(self) -> bool:
+        """Whether the server has let nothing through since it last refused."""
+        return self._since is not None
+
     def passed(self) -> None:
         """The server let one through."""
         if self._since is not None:

@@ -100,6 +100,8 @@ class Slots:
         self._hold = 0
         self._idle = 0
         self._cut_at = float("-inf")
+        self._before_cuts: float | None = None
+        """Places at the first cut for a 429."""
 
     def __int__(self) -> int:
         return max(1, int(self.limit))
@@ -118,10 +120,20 @@ class Slots:
         """
         if now - seconds <= self._cut_at:
             return False
+        if self._before_cuts is None:
+            self._before_cuts = self.limit
         self._ceiling = min(self.limit, max(float(in_flight), needed))
         self._settle(max(1.0, self._policy.cut * self._ceiling, min(self._ceiling, _KEPT * needed)), now)
         self._cut_at, self._base, self._next = now, None, 1
         return True
+
+    def freed(self, now: float) -> None:
+        """The 429s so far had nothing to do with what was sent: the places of before, and on from there."""
+        if self._before_cuts is not None:
+            self.limit = max(self.limit, self._before_cuts)
+        self._ceiling = self._base = self._before_cuts = None
+        self._next, self._hold = 1, 0
+        self._settle(self.limit, now)
 
     def came_back(self, now: float, seconds: float, in_flight: int, *, failed: bool) -> None:
         """A request came back without a 429; the arguments are those of `refused`."""

@@ -64,17 +64,30 @@ class Server:
     """Says nothing but 429."""
     rng: object = None
     """Varies the latency when given."""
+    chance: float = 0.0
+    """Share of requests refused whatever the rate, as `chances` draws them."""
+    chances: object = None
     asked: int = 0
     refused: int = 0
     longest_queue: int = 0
     times: list = field(default_factory=list)
+    """When it let one through."""
+    refusals: list = field(default_factory=list)
 
     def __post_init__(self):
         self.holds = self.rate if self.holds is None else self.holds
         self._level, self._tokens, self._at = self.holds, self.tokens_rate, self.loop.time()
         self._busy, self._queue = 0, deque()
 
+    def limit(self, rate):
+        """Another rate from now on."""
+        self._admits(0)
+        self.rate = self.holds = rate
+        self._level = min(self.holds, self._level)
+
     def _admits(self, tokens):
+        if self.chance and self.chances.random() < self.chance:
+            return False
         now = self.loop.time()
         passed, self._at = now - self._at, now
         if self.rate != float("inf"):
@@ -92,6 +105,7 @@ class Server:
         self.asked += 1
         if not self._admits(tokens):
             self.refused += 1
+            self.refusals.append(self.loop.time())
             await asyncio.sleep(min(0.02, self.latency_s))
             return False
         self.times.append(self.loop.time())
