@@ -7,7 +7,7 @@ import json
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,7 +158,7 @@ async def with_langchain(url: str, messages: int, slots: int) -> Found:
     made = requests(messages + _WARM)
     chat = ChatOpenAI(model=MODEL, base_url=url, api_key=SecretStr("none"), temperature=0, max_retries=0)
     structured = chat.with_structured_output(made[0].answer, method="json_schema")
-    prompts = [prompt(request) for request in made]
+    prompts: list[Any] = [prompt(request) for request in made]
     await structured.abatch(prompts[:_WARM], config={"max_concurrency": slots})
     with counted(messages) as found:
         answers = await structured.abatch(prompts[_WARM:], config={"max_concurrency": slots})
@@ -235,7 +235,7 @@ async def engine_in_process(_: str, messages: int, slots: int) -> Found:
     return found
 
 
-CLIENTS: dict[str, Callable[[str, int, int], Awaitable[Found]]] = {
+CLIENTS: dict[str, Callable[[str, int, int], Coroutine[Any, Any, Found]]] = {
     "batch": batch,
     "fast lane": fast_lane,
     "aiohttp": with_aiohttp,
@@ -244,7 +244,7 @@ CLIENTS: dict[str, Callable[[str, int, int], Awaitable[Found]]] = {
     "instructor json": lambda url, messages, slots: with_instructor(url, messages, slots, "JSON_SCHEMA"),
     "langchain": with_langchain,
 }
-ENGINES: dict[str, Callable[[str, int, int], Awaitable[Found]]] = {"engine in process": engine_in_process}
+ENGINES: dict[str, Callable[[str, int, int], Coroutine[Any, Any, Found]]] = {"engine in process": engine_in_process}
 
 
 def main() -> None:

@@ -34,10 +34,12 @@ Flag = Literal[
     "unvalidated_language",
     "refused_or_filtered",
     "filter_named_danger",
+    "reused_verdict",
 ]
 """What was noticed of a message. `refused_or_filtered`: some model refused it or some provider's filter blocked it, whatever another
 said. `filter_named_danger`: such a filter names self-harm or violence of medium severity or more. `cleared_by_engine`: no language model was
-asked, because the engine's score is below the operator's clearing threshold."""
+asked, because the engine's score is below the operator's clearing threshold. `reused_verdict`: nobody was asked, because the same text,
+letter by letter, got this verdict earlier in the same run."""
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 URGENCIES: tuple[Urgency, ...] = get_args(Urgency)

@@ -87,7 +87,13 @@ class VerdictCache:
         self._kept.move_to_end(key)
         self._hits += 1
         spent = {"attempts": 0, "prompt_tokens": 0, "completion_tokens": 0, "elapsed_ms": 0.0}
-        return found.model_copy(update={"id": message.id, "provenance": found.provenance.model_copy(update=spent)})
+        return found.model_copy(
+            update={
+                "id": message.id,
+                "flags": tuple(sorted({*found.flags, "reused_verdict"})),
+                "provenance": found.provenance.model_copy(update=spent),
+            }
+        )
 
     def put(self, message: Message, assessment: Assessment) -> bool:
         """Keep the verdict on a message.

@@ -87,8 +87,10 @@ def test_a_hit_is_under_the_new_id_and_costs_nothing():
     assert hit is not None
     assert hit.id == "b"
     assert (hit.provenance.attempts, hit.provenance.prompt_tokens, hit.provenance.elapsed_ms) == (0, 0, 0.0)
-    same = {"id", "provenance"}
+    same = {"id", "provenance", "flags"}
     assert hit.model_dump(exclude=same) == first.model_dump(exclude=same)
+    assert hit.flags == ("reused_verdict",)
+    assert first.flags == ()
     assert hit.provenance.detector == first.provenance.detector
     assert first.provenance.attempts == 3
 
@@ -162,7 +164,7 @@ def test_nothing_of_a_text_or_the_secret_shows():
 
 @pytest.mark.parametrize("outcome", ["crisis", "no_crisis", "undetermined"])
 def test_a_hit_equals_a_fresh_judgement_of_the_same_backend(tmp_path, outcome):
-    """Through the whole pipeline with a scripted model: the same but for the id and for what was spent."""
+    """Through the whole pipeline with a scripted model: the same but for the id, for what was spent, and for saying that it was reused."""
     crisis = outcome == "crisis"
     screened = {"reasoning": "r", "quotes": [], "subject": "self", "timeframe": "current", "crisis": crisis}
     screened["confidence"] = 0.9 if crisis else 0.1
@@ -186,4 +188,6 @@ def test_a_hit_equals_a_fresh_judgement_of_the_same_backend(tmp_path, outcome):
     assert (hit is None) is (outcome == "undetermined")
     if hit is not None:
         spent = {"provenance": {"attempts", "prompt_tokens", "completion_tokens", "elapsed_ms"}}
-        assert hit.model_dump(exclude=spent) == fresh.model_dump(exclude=spent)
+        unmarked = hit.model_copy(update={"flags": tuple(flag for flag in hit.flags if flag != "reused_verdict")})
+        assert "reused_verdict" in hit.flags
+        assert unmarked.model_dump(exclude=spent) == fresh.model_dump(exclude=spent)
