@@ -10,6 +10,7 @@ from crisis_filter.experiments.simulate.prompts import Role, load_simulate_promp
 from crisis_filter.experiments.simulate.recipe import load_recipe
 from crisis_filter.local.artifact import ENGINES
 from crisis_filter.prompting.prompt import load_prompt
+from crisis_filter.prompting.together import load_together
 from crisis_filter.taxonomy.load import load_taxonomy
 from crisis_filter.triage.policy import load_policy
 
@@ -26,6 +27,7 @@ SIMULATE: dict[Role, str] = {
     "rater": "0f3ac016449cb984e4c2fbc4d954190d166676bd4ce608c2090f4fe6e97598bb",
     "adjudicator": "2ce43f309bf8861712edbd8676a5ce985a5cc32ba3c600e4d0133745cf9bb76e",
 }
+TOGETHER = {"together/screen-v1": "271211e15e70c14a3a99dc1dab28da3fd107562dc3188e29e2c4f6497d8d306d"}
 RECIPES = {"paper-v1": "90ae54bb7cbe9d03eb900ccd383e75c079e67088119de981d1782abb75d54141"}
 TAXONOMIES = {
     "clinical-v1": "f5d70b200658c2d83b19e85872258d6d61f205768223edddcdf9832a58362e97",
@@ -55,10 +57,16 @@ def test_released_prompts_of_the_simulation_keep_their_hash(role):
     assert load_simulate_prompt(f"simulate/{role}-v1", role).sha256 == SIMULATE[role]
 
 
+@pytest.mark.parametrize("name", TOGETHER)
+def test_released_prompts_for_several_messages_keep_their_hash(name):
+    """They have a loader of their own, too."""
+    assert load_together(name).sha256 == TOGETHER[name]
+
+
 def test_the_table_of_releases_is_the_one_here():
     """`prompts/released.json`, which `experiment promote` adds to, may grow only together with this file."""
     simulate = {f"simulate/{role}-v1": sha256 for role, sha256 in SIMULATE.items()}
-    assert read_released(root() / "prompts") == {**PROMPTS, **simulate}
+    assert read_released(root() / "prompts") == {**PROMPTS, **simulate, **TOGETHER}
 
 
 @pytest.mark.parametrize("name", RECIPES)
@@ -89,7 +97,7 @@ def test_released_engines_keep_their_hash(name):
 
 def test_the_tables_are_complete():
     """Nothing is released that is not pinned here."""
-    assert set(names("prompts", ".md")) == {*PROMPTS, *(f"simulate/{role}-v1" for role in SIMULATE)}
+    assert set(names("prompts", ".md")) == {*PROMPTS, *TOGETHER, *(f"simulate/{role}-v1" for role in SIMULATE)}
     assert set(names("data/recipes", ".toml")) == set(RECIPES)
     assert set(names("categories")) == set(TAXONOMIES)
     assert {p.name for p in ENGINES.iterdir() if p.is_dir()} == set(ENGINE_CARDS)

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from crisis_filter import assets
+from crisis_filter.backends.together import TogetherFigures
 from crisis_filter.batch.again import judge_again
 from crisis_filter.batch.budget import Budget, Capped
 from crisis_filter.batch.cache import Judge, VerdictCache
@@ -26,6 +27,7 @@ from crisis_filter.batch.rate_slots import SlotsPolicy
 from crisis_filter.batch.rows import BatchRow, input_files, numbered
 from crisis_filter.batch.slots import Count, Judging, judge_rows
 from crisis_filter.batch.spec import BatchSpec, fingerprint
+from crisis_filter.batch.together import Assess, gathering
 from crisis_filter.batch.workers import judge_in_processes
 from crisis_filter.errors import FAULTS, ConfigurationError, Fault
 from crisis_filter.pipeline.description import LOCAL
@@ -53,6 +55,8 @@ class Ending:
     """Rows that were judged again after a fault of the service."""
     settled: int = 0
     """Of those, the ones whose new assessment took the place of the old one."""
+    together: TogetherFigures | None = None
+    """What was asked about several messages at once; `None` where that was not wanted."""
 
 
 def rows_of(spec: BatchSpec) -> Iterator[BatchRow]:
@@ -105,10 +109,14 @@ async def run_batch(
         ConfigurationError: what judges cannot be opened or was changed, another run is at work, or the disk does not take a file.
     """
     _refuse(spec)
+    shared = gathering(spec.judging, spec.together, spec.proof)
     head_inputs = input_files(map(Path, spec.inputs))
     gate = _gate(spec)
     async with AsyncExitStack() as stack:
-        crisis_filter = open_filter(spec.judging, opener=None if gate is None else lanes(gate, fast=spec.fast))
+        opener = None if gate is None else lanes(gate, fast=spec.fast)
+        if shared is not None and opener is not None:
+            opener = shared.opener(opener)
+        crisis_filter = open_filter(spec.judging, opener=opener)
         stack.push_async_callback(crisis_filter.aclose)
         head = Head(
             run=secrets.token_hex(8),
@@ -126,25 +134,34 @@ async def run_batch(
             completion_price=spec.completion_price or 0.0,
         )
         cache = _cache(head, crisis_filter) if spec.reuse else None
-        assess = crisis_filter.assess if cache is None else _reusing(cache, crisis_filter)
-        how = Judging(assess, journal, budget, throttle=gate, tell=tell)
+        # Who is judged again is judged singly, whatever the first time was like.
+        again = Judging(_reusing(cache, crisis_filter.assess), journal, budget, throttle=gate, tell=tell)
         if journal.end is not None:
-            return await _healed(spec, how, journal.end, count, crash)
-        why = None
-        if spec.workers > 1:
-            await judge_in_processes(spec.judging, rows_of(spec), how, spec.workers, count)
-        else:
-            why = await judge_rows(rows_of(spec), how, spec.slots, count)
-        if why is not None:
-            await journal.flushed()
-            return Ending(count, None, why)
-        received = count.read
-        again, settled = 0, 0
-        if spec.judging.backend != LOCAL:
-            again, settled = await judge_again(lambda: rows_of(spec), how, spec.slots, count)
+            return await _healed(spec, again, journal.end, count, crash)
+        how = again
+        if shared is not None:
+            how = replace(again, assess=_reusing(cache, shared.sharing(crisis_filter.assess)))
+        ending = await _whole(spec, how, again, count, crash)
+        return ending if shared is None else replace(ending, together=shared.figures)
+
+
+async def _whole(spec: BatchSpec, how: Judging, again: Judging, count: Count, crash: Crash) -> Ending:
+    """All that is not judged yet; then once more what a fault of the service left open, and the output."""
+    journal, why = how.journal, None
+    if spec.workers > 1:
+        await judge_in_processes(spec.judging, rows_of(spec), how, spec.workers, count)
+    else:
+        why = await judge_rows(rows_of(spec), how, spec.slots, count)
+    if why is not None:
         await journal.flushed()
-        end = await asyncio.to_thread(finish, journal, received=received, crash=crash)
-        return Ending(count, end, again=again, settled=settled)
+        return Ending(count, None, why)
+    received = count.read
+    rejudged, settled = 0, 0
+    if spec.judging.backend != LOCAL:
+        rejudged, settled = await judge_again(lambda: rows_of(spec), again, spec.slots, count)
+    await journal.flushed()
+    end = await asyncio.to_thread(finish, journal, received=received, crash=crash)
+    return Ending(count, end, again=rejudged, settled=settled)
 
 
 async def _healed(spec: BatchSpec, how: Judging, end: End, count: Count, crash: Crash) -> Ending:
@@ -186,12 +203,15 @@ def _cache(head: Head, crisis_filter: CrisisFilter) -> VerdictCache:
     return VerdictCache(judge, key=secrets.token_bytes(32))
 
 
-def _reusing(cache: VerdictCache, crisis_filter: CrisisFilter) -> Callable[[Message], Awaitable[Assessment]]:
+def _reusing(cache: VerdictCache | None, judge: Assess) -> Assess:
+    if cache is None:
+        return judge
+
     async def assess(message: Message) -> Assessment:
         known = cache.get(message)
         if known is not None:
             return known
-        assessment = await crisis_filter.assess(message)
+        assessment = await judge(message)
         cache.put(message, assessment)
         return assessment
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import Field
 
 from crisis_filter import assets
+from crisis_filter.backends.together import MOST
 from crisis_filter.batch.journal_lines import Fingerprint
 from crisis_filter.pipeline.chain import engine_folder
 from crisis_filter.pipeline.description import LOCAL, FilterSpec
@@ -56,6 +57,10 @@ class BatchSpec(Record):
     """Whether a text that comes again letter by letter gets the verdict that it got before in this start; complete verdicts only."""
     fast: bool = True
     """Whether requests may take the fast lane."""
+    together: int = Field(default=1, ge=1, le=MOST)
+    """Messages to a Stage 1 request at most; more than one needs `proof`."""
+    proof: str | None = None
+    """Path of the proof that this loses no more crises than a margin, which `batch together validate` made."""
 
 
 def fingerprint(spec: BatchSpec, crisis_filter: CrisisFilter) -> Fingerprint:
@@ -72,6 +77,8 @@ def fingerprint(spec: BatchSpec, crisis_filter: CrisisFilter) -> Fingerprint:
         judging["engine"] = assets.file_sha256(engine_folder(spec.judging.engine) / "engine.json")
     if spec.judging.clearing is not None:
         judging["clearing"] = assets.file_sha256(Path(spec.judging.clearing).expanduser())
+    if spec.together > 1 and spec.proof is not None:
+        judging["together"] = [spec.together, assets.file_sha256(Path(spec.proof).expanduser())]
     options = {name: json.dumps(value) for name, value in judging.items() if value is not None}
     options |= {f"reading.{name}": str(value) for name, value in spec.reading if value is not None}
     return Fingerprint(

@@ -7,6 +7,7 @@ import typer
 from crisis_filter.cli.batch_cost import batch_cost
 from crisis_filter.cli.batch_look import batch_ledger, batch_recover, batch_status
 from crisis_filter.cli.batch_run import batch_resume, batch_run
+from crisis_filter.cli.batch_together import together
 from crisis_filter.cli.usage import Commands
 
 batch = typer.Typer(
@@ -21,3 +22,4 @@ batch.command("status")(batch_status)
 batch.command("cost")(batch_cost)
 batch.command("ledger")(batch_ledger)
 batch.command("recover")(batch_recover)
+batch.add_typer(together)

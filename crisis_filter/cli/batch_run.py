@@ -5,12 +5,13 @@ from __future__ import annotations
 import glob
 import os
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from crisis_filter.cli.batch_ending import ending_json, exit_status, show_ending
+from crisis_filter.cli.batch_options import PACE, Proof, ScreenPrompt, TogetherMost
 from crisis_filter.cli.options import (
     AsJson,
     Backend,
@@ -30,22 +31,19 @@ from crisis_filter.cli.options import (
     described,
 )
 from crisis_filter.cli.progress import ProgressLine
-from crisis_filter.cli.show import plain, stdout_console
 from crisis_filter.cli.stopping import Stopper
-from crisis_filter.cli.trouble import UNDETERMINED, putting_out, say, told
-from crisis_filter.cli.wording import counted
-from crisis_filter.errors import FAULTS, Fault, InputError
+from crisis_filter.cli.trouble import putting_out, say, told
+from crisis_filter.errors import InputError
 from crisis_filter.schema import Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from crisis_filter.batch.journal import Journal
-    from crisis_filter.batch.run import Ending
     from crisis_filter.batch.slots import Count
     from crisis_filter.batch.spec import BatchSpec
 
-_PACE, _OUTPUT = "Pace and budget", "Output"
+_PACE, _OUTPUT = PACE, "Output"
 _TOLD_EVERY_S = 0.2
 _LOCAL_SLOTS, _ASKED_SLOTS = 4, 64
 
@@ -91,6 +89,7 @@ def batch_run(
     sample: Sample = None,
     prevalence: Prevalence = None,
     places: Places = None,
+    screen_prompt: ScreenPrompt = None,
     slots: Annotated[
         int | None,
         typer.Option(
@@ -131,6 +130,8 @@ def batch_run(
     completion_price: Annotated[
         float | None, typer.Option(min=0, help="Price of a million completion tokens.", rich_help_panel=_PACE)
     ] = None,
+    together: TogetherMost = 1,
+    proof: Proof = None,
     reuse_verdicts: Annotated[
         bool,
         typer.Option(
@@ -184,6 +185,7 @@ def batch_run(
                 "sample": sample,
                 "prevalence": prevalence,
                 "places": places,
+                "screen_prompt": screen_prompt,
             },
             pace={
                 "slots": slots,
@@ -196,6 +198,8 @@ def batch_run(
                 "completion_price": completion_price,
                 "fast": lane == "auto",
                 "reuse": reuse_verdicts,
+                "together": together,
+                "proof": proof,
             },
         )
         _go(asked, output, force=force, verify=verify, as_json=as_json, quiet=quiet)
@@ -305,10 +309,10 @@ def _go(asked: Asked, output: Path, *, force: bool, verify: bool, as_json: bool,
             raise
     with putting_out():
         if as_json:
-            typer.echo(_as_json(ending))
+            typer.echo(ending_json(ending))
         else:
-            _show(ending, output)
-    status = _status(ending)
+            show_ending(ending, output)
+    status = exit_status(ending)
     if status:
         raise typer.Exit(status)
 
@@ -337,66 +341,3 @@ def _telling(bar: ProgressLine, spec: BatchSpec) -> Callable[[Count], None]:
         )
 
     return tell
-
-
-def _as_json(ending: Ending) -> str:
-    import json
-
-    count = ending.count
-    return json.dumps(
-        {
-            "finished": ending.end is not None,
-            "why": ending.why,
-            "judged": count.judged,
-            "before": count.before,
-            "again": ending.again,
-            "settled": ending.settled,
-            "requests": count.requests,
-            "prompt_tokens": count.prompt_tokens,
-            "completion_tokens": count.completion_tokens,
-            "end": None if ending.end is None else ending.end.model_dump(mode="json"),
-        }
-    )
-
-
-def _show(ending: Ending, output: Path) -> None:
-    console = stdout_console()
-    count = ending.count
-
-    def line(words: str) -> None:
-        console.print(plain(words), soft_wrap=True)
-
-    if ending.end is None:
-        line(f"not finished: {ending.why}. Nothing is lost: crisis-filter batch resume {output}")
-        line(f"judged now {count.judged:,}, before {count.before:,}")
-        return
-    end = ending.end
-    outcomes = Counter(end.outcomes)
-    line(
-        f"{counted(end.received, 'message')}: {outcomes['crisis']:,} crisis, {outcomes['no_crisis']:,} not crisis, "
-        f"{outcomes['undetermined']:,} undetermined; {counted(end.aside, 'row')} set aside, whose id and text came before"
-    )
-    if end.faults:
-        line(
-            "undetermined: "
-            + ", ".join(f"{fault} {number:,}" for fault, number in sorted(end.faults.items(), key=lambda f: -f[1]))
-        )
-    if ending.again:
-        line(
-            f"{counted(ending.again, 'row')} judged again after a fault of the service, {ending.settled:,} of them settled"
-        )
-    if count.requests:
-        line(
-            f"{count.requests:,} requests, {count.prompt_tokens:,} prompt tokens, {count.completion_tokens:,} completion tokens in this start"
-        )
-    if healing := sum(number for fault, number in end.faults.items() if FAULTS[Fault(fault)].trips):
-        line(
-            f"{counted(healing, 'row')} undetermined for a fault of the service: the same command, or batch resume, judges them again"
-        )
-    line(f"in {output}; the undetermined also in {end.errors.name}")
-
-
-def _status(ending: Ending) -> int:
-    if ending.end is None:
-        return UNDETERMINED
-    return UNDETERMINED if set(ending.end.faults) - {Fault.EMPTY_CONTENT.value} else 0

@@ -24,6 +24,12 @@ COMMANDS = {name: command for name, command in _TOP.items() if not hasattr(comma
     if hasattr(group, "commands") and name != "faults"
     for inner, command in group.commands.items()
 }
+COMMANDS |= {
+    f"{name} {inner}": command
+    for name, group in list(COMMANDS.items())
+    if hasattr(group, "commands") and name != "faults"
+    for inner, command in group.commands.items()
+}
 
 
 @pytest.mark.parametrize("name", sorted(COMMANDS))

@@ -20,7 +20,7 @@ TAXONOMY = load_taxonomy("clinical-v1")
 PROMPTS = {
     name: render(load_prompt(name), TAXONOMY)
     for name in assets.names("prompts", ".md")
-    if not name.startswith("simulate/")
+    if not name.startswith(("simulate/", "together/"))
 }
 CRISIS = "i cannot go on, tonight is my last one"
 ORDINARY = "can i move my appointment to friday"

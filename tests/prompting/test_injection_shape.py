@@ -24,7 +24,7 @@ CLINICAL = load_taxonomy("clinical-v1")
 PROMPTS = {
     name: render(load_prompt(name), CLINICAL)
     for name in assets.names("prompts", ".md")
-    if not name.startswith("simulate/")
+    if not name.startswith(("simulate/", "together/"))
 }
 MESSAGES = load_messages()
 ATTACKS = [a.text for a in (*MESSAGES.attacks, *MESSAGES.held_out)]
