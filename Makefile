@@ -7,10 +7,10 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 SOURCES := crisis_filter tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow mutants check format lint types imports deps engine bench lock clean
+.PHONY: help install run test test-slow test-system mutants check format lint types imports deps engine bench lock clean
 
 help:  ## list the commands
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
 
 # A virtual environment cannot be moved, so a half-made one is removed and made again.
 $(VENV)/.run: requirements.lock pyproject.toml
@@ -30,16 +30,23 @@ $(VENV)/.slow: $(VENV)/.dev requirements-slow.lock
 	$(PIP) install --no-deps --require-hashes -r requirements-slow.lock
 	touch $@
 
+$(VENV)/.ray: $(VENV)/.dev requirements-ray.lock
+	$(PIP) install --no-deps --require-hashes -r requirements-ray.lock
+	touch $@
+
 install: $(VENV)/.run  ## make .venv with the locked runtime dependencies
 
 run: install  ## set up, then classify the sample messages offline
 	$(BIN)/crisis-filter classify data/samples-v1/messages.jsonl
 
 test: $(VENV)/.dev  ## set up, then run the tests
-	$(BIN)/python -m pytest -m "not slow" -n auto --dist loadfile --cov --cov-report=term
+	$(BIN)/python -m pytest -m "not slow and not system" -n auto --dist loadfile --cov --cov-report=term
 
 test-slow: $(VENV)/.slow  ## the tests that take hours; FUZZ_RUNS=20000 makes them minutes
 	$(BIN)/python -m pytest -m slow
+
+test-system: $(VENV)/.ray  ## set up Ray too, then run a cluster of two workers on this machine
+	$(BIN)/python -m pytest -m system
 
 mutants: $(VENV)/.slow  ## break the modules that decide, and see whether a test notices (half an hour or more)
 	$(BIN)/python -m bench.mutants
@@ -77,6 +84,7 @@ lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --extra parquet --extra report --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
 	uv pip compile --group slow -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-slow.lock
+	uv pip compile --group system -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-ray.lock
 
 clean:  ## remove what the commands made
 	rm -rf $(VENV) build dist .coverage .mypy_cache .pytest_cache .ruff_cache .hypothesis
