@@ -147,9 +147,11 @@ def experiment_optimize(
         stopper = Stopper()
         with (
             stopper.watching(),
-            OptimizeFolder.begin(where, start, replaying=replaying) as opened,
+            OptimizeFolder.begin(where, start, replaying=replaying, reuse=plan.options.reuse) as opened,
             ProgressLine(shown=not quiet) as bar,
         ):
+            for words in opened.calls.skipped:
+                say(words)
             result = stopper.run(optimize(work, opened, _telling(bar)))
         with putting_out():
             if as_json:

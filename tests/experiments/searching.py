@@ -175,7 +175,8 @@ async def search(file: Path, where: Path, chosen: Choices, **more: Any) -> Resul
     """A whole search, or what is left of it."""
     work = work_of(file, chosen)
     replaying = stored_result(where, chosen.max_calls) is not None
-    with OptimizeFolder.begin(where, work.start(), replaying=replaying) as folder:
+    reuse = work.plan.options.reuse
+    with OptimizeFolder.begin(where, work.start(), replaying=replaying, reuse=reuse) as folder:
         return await optimize(work, folder, **more)
 
 

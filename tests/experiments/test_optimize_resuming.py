@@ -156,6 +156,20 @@ async def test_what_differs_is_refused_and_what_is_the_same_is_taken_over(tmp_pa
     assert all(line["earlier"] for line in lines)
 
 
+async def test_a_plan_may_forbid_that_answers_are_taken_over(tmp_path: Path) -> None:
+    """Then every question is asked anew."""
+    async with serve_faults() as server:
+        world = World(by_question)
+        server.answer(world)
+        file = plan_file(tmp_path, server.url, evaluateOptions={"reuse": False})
+        await search(file, tmp_path / "one", choices(tmp_path))
+        asked = world.asked
+        await search(file, tmp_path / "two", choices(tmp_path))
+        assert world.asked == 2 * asked
+    lines = [json.loads(line) for line in (tmp_path / "two/calls.jsonl").read_text().splitlines()]
+    assert not any(line["earlier"] for line in lines)
+
+
 async def test_two_cannot_search_in_one_folder(tmp_path: Path) -> None:
     """The second is told so."""
     async with serve_faults() as server:

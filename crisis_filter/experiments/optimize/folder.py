@@ -57,10 +57,14 @@ class OptimizeFolder:
         self._lock = lock
 
     @classmethod
-    def begin(cls, path: Path, start: Start, *, replaying: bool) -> Self:
+    def begin(cls, path: Path, start: Start, *, replaying: bool, reuse: bool = True) -> Self:
         """Open a folder, and make it when there is none.
 
-        Replies that lie in the folders beside it are taken for the same questions.
+        Args:
+            path: the folder.
+            start: what the search begins with.
+            replaying: whether it is finished, and nobody is asked.
+            reuse: whether replies that lie in the folders beside it are taken for the same questions; see `calls.skipped`.
 
         Raises:
             ConfigurationError: the folder is of another search, another process is at work in it, or it cannot be written.
@@ -73,7 +77,8 @@ class OptimizeFolder:
         lock = held(path / _LOCK)
         try:
             _settle(path, start)
-            beside = () if replaying else tuple(sorted(p for p in path.parent.glob(f"*/{_CALLS}") if p.parent != path))
+            near = path.parent.glob(f"*/{_CALLS}") if reuse and not replaying else ()
+            beside = tuple(sorted(one for one in near if one.parent != path))
             return cls(path, lock, Calls(path / _CALLS, earlier=beside, replaying=replaying), replaying=replaying)
         except BaseException:
             os.close(lock)
