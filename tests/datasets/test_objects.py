@@ -27,11 +27,11 @@ def _parquet(path: Path) -> None:
     [
         ("a.jsonl", LINES, [1, 2]),
         ("a.v2.ndjson", b"\n" + LINES, [2, 3]),
-        ("a.jsonl.gz", gzip.compress(LINES), [1, 2]),
+        ("a.jsonl.gz", gzip.compress(LINES, mtime=0), [1, 2]),
         ("a.json", LINES, [1, 2]),
         ("a.json", json.dumps(ROWS, indent=1).encode(), [1, 2]),
         ("a.json", b"\xef\xbb\xbf" + json.dumps(ROWS).encode(), [1, 2]),
-        ("a.JSON.gz", gzip.compress(json.dumps(ROWS).encode()), [1, 2]),
+        ("a.JSON.gz", gzip.compress(json.dumps(ROWS).encode(), mtime=0), [1, 2]),
         ("a.parquet", None, [1, 2]),
     ],
 )
@@ -61,10 +61,10 @@ def test_one_table_in_every_format_gives_the_same_objects(
         ("a.json", b'[{"prompt": "canary7731"}', "is not valid JSON"),
         ("a.json", b'[{"prompt": "canary7731\xff"}]', "has bytes that are not UTF-8"),
         ("a.jsonl.gz", LINES, "not a whole gzip"),
-        ("a.jsonl.gz", gzip.compress(LINES)[:-9], "not a whole gzip"),
+        ("a.jsonl.gz", gzip.compress(LINES, mtime=0)[:-9], "not a whole gzip"),
         ("a.parquet", LINES, "cannot be read as Parquet"),
         ("a.csv", LINES, "name a file that ends in"),
-        ("a.gz", gzip.compress(LINES), "name a file that ends in"),
+        ("a.gz", gzip.compress(LINES, mtime=0), "name a file that ends in"),
         ("a", LINES, "name a file that ends in"),
     ],
 )
