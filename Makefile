@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 SOURCES := crisis_filter tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-system mutants check format lint types imports deps engine bench lock clean
+.PHONY: help install run test test-slow test-system mutants check format lint types imports deps engine bench bench-batch lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -75,6 +75,14 @@ deps: $(VENV)/.dev
 bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine, beside other people's offline packages (fetches those)
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.engines $(if $(EXTERNAL),--external $(EXTERNAL)) --json build/engines.json --plot build/engines.svg
+
+bench-batch: $(VENV)/.dev  ## what a message costs in a batch, beside other clients (needs a C compiler; wrk where it is installed)
+	$(BIN)/python -m bench.throughput
+	$(BIN)/python -m bench.throughput --busy
+	$(BIN)/python -m bench.throughput --engine
+	$(BIN)/python -m bench.identity
+	$(BIN)/python -m bench.together
+	$(BIN)/python -m bench.rates
 
 engine: $(VENV)/.dev  ## train an embedded engine from data/, into build/engines
 	$(PIP) install --no-deps --require-hashes -r requirements-train.lock

@@ -237,14 +237,15 @@ class Together:
         call = asyncio.get_running_loop().create_task(self._ask(group))
         self._calls.add(call)
         call.add_done_callback(self._calls.discard)
+        call.add_done_callback(lambda _: _singly_all(group))  # cancelled before it began, it tells nobody
 
     async def _ask(self, group: Sequence[_Asked]) -> None:
         """One request about several messages. Whatever happens, each of them is told."""
         self.figures.calls += 1
         self.figures.messages += len(group)
-        whole, planted, *others = self._fresh(len(group) + 2)
-        own = dict(zip(others, group, strict=True))
         try:
+            whole, planted, *others = self._fresh(len(group) + 2)
+            own = dict(zip(others, group, strict=True))
             try:
                 reply = await self._backend.complete(self._request(own, whole, planted))
             except BackendError as error:
@@ -269,7 +270,7 @@ class Together:
         """Give each message that still waits its part."""
         there = {nonce: asked for nonce, asked in own.items() if not asked.part.done()}
         shares = self._shares(spent, len(there))
-        # A sign of danger belongs to one of them, and shows again when that one is asked about singly.
+        # A sign of danger belongs to one of them, and shows again when that one is asked about singly, as all are then.
         met = tuple((link, fault) for link, fault in troubles if not FAULTS[fault].sign)
         for (nonce, asked), share in zip(there.items(), shares, strict=True):
             asked.part.set_result(self._one(nonce, asked, found, reply, share, met, len(own)))

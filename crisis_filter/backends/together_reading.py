@@ -10,6 +10,7 @@ from typing import Literal
 
 from crisis_filter.backends.base import Reply
 from crisis_filter.backends.parse import claims_true
+from crisis_filter.errors import FAULTS
 from crisis_filter.prompting.together import ScreenTogether
 from crisis_filter.taxonomy.answers import ScreenTerse
 
@@ -31,13 +32,16 @@ Cause = Literal[
     "missing",
     "bug",
 ]
-"""Why a message is asked about again by itself. `no_reply`: none came back. `refused` to `mismatched`: how the reply ended. `filter_named`: a
+"""Why a message is asked about again by itself. `no_reply`: none came back. `refused` to `mismatched`: how the reply ended; `refused` and
+`filtered` also where that was so of an attempt before it. `filter_named`: a
 provider's filter named a danger or an attack, and nobody knows in which message. `stand_in`: another endpoint than the first answered.
 `other_model`: another model answered than those that were validated. `foreign_nonce`, `doubled_nonce`: a verdict for nobody here, or two
 for one, after which none is believed. `planted`: the planted crisis was not found, as by a model that calls all calm, or that was told to. `missing`: no verdict for this message. `bug`: of ours."""
 
 _CLAIM = "crisis"
 _BRACES = re.compile(r"[{}]")
+# An object that stands under a name, the name with it.
+_NAMED = re.compile(r"(?=(\"[^\"{}]{1,80}\"\s{0,9}:\s{0,9}\{[^{}]*))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +96,8 @@ def _tainted(
         return "other_model"
     if reply.danger or reply.attack:
         return "filter_named"
+    if any(FAULTS[fault].sign for _, fault in reply.troubles):
+        return "refused"
     times = Counter(verdict.nonce for verdict in verdicts)
     if times.keys() - nonces:
         return "foreign_nonce"
@@ -99,6 +105,8 @@ def _tainted(
 
 
 def _claimed(text: str | None, nonces: Sequence[str]) -> frozenset[str]:
-    """Messages that a broken answer says are a crisis: between two braces stand the nonce and the positive."""
-    claiming = [piece for piece in _BRACES.split(text or "") if claims_true(piece, _CLAIM)]
+    """Messages that a broken answer says are a crisis: between two braces stand the nonce and the positive, or the nonce before the first."""
+    said = text or ""
+    claiming = [piece for piece in _BRACES.split(said) if claims_true(piece, _CLAIM)]
+    claiming += [piece for piece in _NAMED.findall(said) if claims_true(piece, _CLAIM)]
     return frozenset(nonce for nonce in nonces if any(nonce in piece for piece in claiming))

@@ -17,7 +17,7 @@ class BrokerAddress(Record):
     host: str
     port: int = Field(ge=1, le=65535)
     token: SecretStr
-    """What shows a worker to be one of ours; never sent as it is, and in no `repr`."""
+    """What shows a worker to be one of ours; never sent to the broker as it is, and in no `repr`. It lies in the spec, which Ray stores and sends."""
 
 
 class BlockSpec(Record):

@@ -7,7 +7,7 @@ import secrets
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from pydantic import SecretStr
 
@@ -60,5 +60,6 @@ def broker_beside(
     try:
         yield BrokerAddress(host=reached_as or listening, port=port, token=SecretStr(token))
     finally:
-        loop.call_soon_threadsafe(end.set)
+        with suppress(RuntimeError):  # its loop has ended already
+            loop.call_soon_threadsafe(end.set)
         thread.join()

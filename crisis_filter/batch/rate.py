@@ -209,7 +209,7 @@ class RateGate:
         self._latency = seconds if self._latency is None else self._latency + _SMOOTH * (seconds - self._latency)
 
     def _note_refusal(self, now: float, seconds: float, retry_after_s: float | None) -> None:
-        # Chance is seldom twice.
+        # After a refusal that was taken for a sign of the rate, the next one is too: a server that is empty says so more than once.
         chance = self._pace.by_chance(now, seconds) and not self._patience.refused_last
         if chance and retry_after_s is None:
             return

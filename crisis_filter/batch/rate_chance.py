@@ -21,6 +21,9 @@ _LIKELY = (0.0008, 0.008)
 _UNLIKELY = 8.0
 """How many times smaller the share is that it expects of a limit."""
 _SURE = math.log(50)
+_IN_A_ROW = 3
+_LONGEST_S = 120.0
+"""Seconds of a test, after which it is taken for a limit."""
 _TOO_MANY = (8, 0.1)
 """So many refusals, and such a share, are no longer chance but a limit far below."""
 _PAUSE_S = (10.0, 320.0)
@@ -60,6 +63,8 @@ class Chance:
         """Requests that were sent earlier say nothing: at the start of a test, or before the last alarm."""
         self._weights = (0.0, 0.0)
         self._sum = 0.0
+        self._row = 0
+        """Refusals without a passage between."""
         self._counted = [0, 0]
         """Requests and refusals of the test, or since the sum was empty."""
         self._usual: list[float] | None = None
@@ -140,9 +145,10 @@ class Chance:
             self.testing = rate
 
     def _begin(self, now: float) -> None:
-        self._since, self._sum, self._counted = now, 0.0, [0, 0]
+        self._since, self._sum, self._counted, self._row = now, 0.0, [0, 0], 0
 
     def _count(self, refused: int, now: float, *, low: bool) -> bool:
+        self._row = self._row + 1 if refused else 0
         self._counted[0] += 1
         self._counted[1] += refused
         self._sum += self._weights[0 if refused else 1]
@@ -152,6 +158,9 @@ class Chance:
 
     def _too_many(self) -> bool:
         asked, refused = self._counted
+        # A window that is full refuses one after the other, chance seldom does.
+        if self._row >= _IN_A_ROW:
+            return True
         return refused >= _TOO_MANY[0] and refused >= _TOO_MANY[1] * asked
 
     def _looked(self, now: float) -> bool:
@@ -168,7 +177,7 @@ class Chance:
 
     def _tested(self, now: float) -> bool:
         asked, refused = self._counted
-        if self._too_many() or self._sum <= -_SURE:
+        if self._too_many() or self._sum <= -_SURE or now - self._since > _LONGEST_S:
             self._end(now)
             return False
         if self._sum >= _SURE and refused <= _TOO_MANY[1] * asked:

@@ -34,6 +34,7 @@ _BURST_S = 0.1
 _ALONE = 40
 """Requests: a refusal below the measured rate that comes after more than these is paused for, and changes nothing else."""
 _TESTED = 0.85
+_LEAST_OF_BEST = 0.25
 """Of the greatest rate that was measured, what a test sends at most."""
 
 
@@ -195,6 +196,8 @@ class Pace:
         if rate is not None and self._since is not None and now - self._since >= _LEAST_TESTED_S:
             rate = min(rate, max(1.0, self._passed) / (now - self._since))
             rate = min(_TESTED * max(rate, self._best), 2 * rate)
+            if rate < _LEAST_OF_BEST * self._best:
+                rate = None  # too slow to learn anything by, and for as long as it lasts
         else:
             rate = None
         return self._chance.suspect(now, rate, low=self._low(now))

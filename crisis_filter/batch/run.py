@@ -210,6 +210,7 @@ def _reusing(cache: VerdictCache | None, judge: Assess) -> Assess:
     async def assess(message: Message) -> Assessment:
         known = cache.get(message)
         if known is not None:
+            await asyncio.sleep(0)  # or a file of one text would keep all other slots waiting
             return known
         assessment = await judge(message)
         cache.put(message, assessment)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -31,7 +32,7 @@ from crisis_filter.stages.cascade import UNSEEN, Cascade, Look
 from crisis_filter.stages.turns import scored
 from crisis_filter.taxonomy.records import Taxonomy
 from crisis_filter.text import QuoteFinder, View, chunks, views
-from crisis_filter.text.attack import attack_seen
+from crisis_filter.text.attack import attack_ready, attack_seen
 from crisis_filter.text.language import unvalidated
 from crisis_filter.triage.policy import Limits, Policy
 
@@ -244,7 +245,8 @@ class Judge:
             if journey.left(self.clock()) <= 0:
                 return Failure(fault=Fault.TIMEOUT, detail="the deadline passed")
             # Piece by piece: a megabyte of hostile text takes seconds.
-            if await aside(len(text), attack_seen, text):
+            # What is looked for is compiled with the first text, which takes half a second.
+            if await aside(len(text) if attack_ready() else sys.maxsize, attack_seen, text):
                 journey.flags.add("injection_suspected")
             if validated is not None and await aside(len(text), unvalidated, text, validated):
                 journey.flags.add("unvalidated_language")

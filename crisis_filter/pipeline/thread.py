@@ -10,8 +10,9 @@ _GivenP = ParamSpec("_GivenP")
 _ResultT = TypeVar("_ResultT")
 
 
-_SHORT = 1_000
-"""Code points whose worst case takes some milliseconds; most messages are shorter, and handing one to a thread costs more than its work."""
+_SHORT = 500
+"""Code points whose worst case takes some tens of milliseconds; most messages are shorter, and handing one to a thread costs more than its
+work."""
 
 
 async def aside(

@@ -68,6 +68,11 @@ def attack_seen(text: str) -> bool:
     return next(_found(text), None) is not None
 
 
+def attack_ready() -> bool:
+    """Whether what is looked for is compiled; the first text that is looked at does it, in half a second."""
+    return _patterns.cache_info().currsize > 0
+
+
 def _language(stems: Language) -> tuple[str, str]:
     """Two patterns: an order to drop orders, and a dictated verdict."""
     fields = (stems.drop, stems.orders, stems.which, stems.answer, stems.verdict)

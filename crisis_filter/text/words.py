@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import groupby, pairwise
 
 import regex
@@ -26,8 +25,7 @@ _SELF_SUFFICIENT = regex.compile(r"[\p{Han}\p{Hangul}]|\p{L}(?!\p{Common}|\p{Inh
 # Units and formulas: a Greek letter before or after Latin ones (microgram, beta blocker, TNF alpha).
 _SYMBOL = regex.compile(r"^\p{Greek}-?(?=[A-Za-z])|(?<=[A-Za-z])-?\p{Greek}$")
 _BRACKET = regex.compile(r"[()]")
-_USUAL = 24
-"""Letters of a word that is remembered."""
+_MOST_USUAL = 8192
 _OPENS_SENTENCE = regex.compile(r"(?:^|[.!?:;\n])[\s\p{P}]*$")
 
 
@@ -100,8 +98,15 @@ def cut(text: str) -> tuple[str, tuple[Word, ...]]:
 
 def _examine(match: regex.Match[str]) -> _Found | None:
     word = match.group()
-    told = _usual(word) if len(word) <= _USUAL else _told(word)
-    return None if told is None else _Found(match.start(), word, *told)
+    told = _usual.get(word)
+    if told is None:
+        told = _told(word)
+        if told is None:
+            return None
+        _, _, foreign, strange, _ = told
+        if not foreign and not strange and len(_usual) < _MOST_USUAL:
+            _usual[word] = told
+    return _Found(match.start(), word, *told)
 
 
 def _told(word: str) -> tuple[int, str, bool, bool, bool] | None:
@@ -117,8 +122,8 @@ def _told(word: str) -> tuple[int, str, bool, bool, bool] | None:
     return letters, lone, bool(foreign), strange, excused
 
 
-# People say the same few thousand words; a memory that is bounded in words and in their length costs a megabyte or two.
-_usual = lru_cache(maxsize=8192)(_told)
+_usual: dict[str, tuple[int, str, bool, bool, bool]] = {}
+"""Words of English that were met: people say the same few thousand. No other word is kept, for names are private."""
 
 
 def _spelled_out(plain: str, found: Sequence[_Found]) -> bool:

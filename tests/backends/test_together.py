@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 from crisis_filter.backends.base import Reply, Request
 from crisis_filter.backends.parse import parse_answer
 from crisis_filter.backends.together import Together, may_share, shared_link
-from crisis_filter.errors import BackendError, Fault
+from crisis_filter.backends.together_reading import read_together
+from crisis_filter.errors import FAULTS, BackendError, Fault
 from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.prompting.render import fresh_nonce, render
 from crisis_filter.prompting.together import ScreenTogether, load_together, ready_together
@@ -515,3 +516,53 @@ async def test_whatever_the_model_answers_only_an_own_sound_verdict_clears(
     for place, outcome in enumerate(outcomes(found)):
         if {"nonce": place, "crisis": True} in answer["verdicts"]:
             assert outcome is True
+
+
+@pytest.mark.parametrize("sign", [fault for fault in Fault if FAULTS[fault].sign])
+async def test_a_refusal_on_the_way_belongs_to_one_of_them_so_all_are_asked_singly(sign):
+    """Although the next attempt answered; or nobody would know of it."""
+    found, backend = await judged(Model(more={"troubles": (("model", sign),)}))
+    assert [one.result.crisis for one in found] == [False] * len(CALM)
+    assert (backend.figures.sound, backend.figures.again["refused"]) == (0, len(CALM))
+
+
+async def test_closed_before_a_request_begins_nobody_hangs():
+    """A task that is cancelled before its first step runs nothing of its own."""
+    model = Model()
+    backend = Together(model, SINGLE, TOGETHER, most=2, wait_s=0.5)
+
+    async def one(text: str) -> Any:
+        with may_share(text):
+            return await backend.complete(build_request(SINGLE, text, 5.0, fresh_nonce))
+
+    tasks = [asyncio.create_task(one(text)) for text in CALM[:2]]
+    while not backend._calls:  # noqa: ASYNC110  # the very step in which it is there and has not begun
+        await asyncio.sleep(0)
+    await backend.aclose()
+    assert [reply.answer.crisis for reply in await asyncio.wait_for(asyncio.gather(*tasks), 2)] == [False, False]
+
+
+async def test_a_bug_before_the_request_leaves_nobody_waiting():
+    """Here in the source of nonces."""
+    asked = []
+
+    def nonces(bits: int) -> str:
+        asked.append(bits)
+        raise ValueError("canary7731")
+
+    found, backend = await judged(Model(), nonces=nonces)
+    assert asked
+    assert [one.result.crisis for one in found] == [False] * len(CALM)
+    assert backend.figures.again["bug"] == len(CALM)
+
+
+def test_a_positive_under_its_nonce_as_a_name_is_kept():
+    """An answer of another shape, which names each message before its object."""
+    reply: Reply[Any] = Reply(
+        finish="malformed",
+        fault=Fault.SCHEMA,
+        text='{"verdicts": {"aaaa": {"crisis": true}, "bbbb": {"crisis": false}}}',
+        model="m",
+    )
+    found = read_together(reply, ("aaaa", "bbbb"), "cccc")
+    assert (found.raised, found.sound) == ({"aaaa"}, {})

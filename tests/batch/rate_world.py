@@ -166,3 +166,26 @@ async def run(loop, gate, server, *, workers, seconds, tokens=0, used=None):
     await asyncio.gather(*(work() for _ in range(workers)))
     ran.seconds = loop.time() - begun
     return ran
+
+
+@dataclass
+class Window(Server):
+    """A limit of another kind: so many requests in each stretch of time, counted anew in the next."""
+
+    quota: int = 100
+    window_s: float = 10.0
+    tells: bool = False
+    """Whether it says `Retry-After`, until the stretch ends."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self._counted = (-1, 0)
+
+    def _admits(self, tokens):
+        number = int(self.loop.time() // self.window_s)
+        count = self._counted[1] if self._counted[0] == number else 0
+        self.retry_after_s = (number + 1) * self.window_s - self.loop.time() if self.tells else None
+        if count >= self.quota:
+            return False
+        self._counted = (number, count + 1)
+        return True

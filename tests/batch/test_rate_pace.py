@@ -10,7 +10,7 @@ from crisis_filter.batch.rate_bucket import Limits
 from crisis_filter.batch.rate_chance import Chance
 from crisis_filter.batch.rate_slots import SlotsPolicy
 from crisis_filter.errors import Fault
-from tests.batch.rate_world import Server, in_virtual_time, run
+from tests.batch.rate_world import Server, Window, in_virtual_time, run
 
 WARM_S = 30
 
@@ -154,3 +154,20 @@ def test_a_test_without_refusals_or_with_many_says_that_it_is_the_rate(share):
     assert chance.testing is None
     assert not chance.known
     assert not chance.suspect(11 + turn, 100.0, low=True)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("tells", [False, True], ids=["silent", "retry-after"])
+@pytest.mark.parametrize(("quota", "window_s"), [(100, 10.0), (50, 5.0), (300, 30.0), (300, 10.0)])
+def test_a_fixed_window_is_used_and_not_stormed(quota, window_s, tells, seed):
+    """What it allows is used by half or more in every two minutes; a tenth of the requests at most is refused, which is more than at a bucket."""
+
+    async def scene(loop):
+        server = Window(loop, rng=np.random.default_rng(seed), quota=quota, window_s=window_s, tells=tells)
+        gate = rate_gate(Limits(), slots=SlotsPolicy(64), rng=np.random.default_rng(seed + 1), clock=loop.time)
+        return await run(loop, gate, server, workers=64, seconds=900), server
+
+    _, server = in_virtual_time(scene, limit_s=1e6)[0]
+    allowed = quota / window_s
+    assert min(through(server, at, at + 120) for at in range(0, 840, 120)) >= 0.5 * allowed
+    assert server.refused <= 0.1 * server.asked
