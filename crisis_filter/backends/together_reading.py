@@ -32,8 +32,8 @@ Cause = Literal[
     "missing",
     "bug",
 ]
-"""Why a message is asked about again by itself. `no_reply`: none came back. `refused` to `mismatched`: how the reply ended; `refused` and
-`filtered` also where that was so of an attempt before it. `filter_named`: a
+"""Why a message is asked about again by itself. `no_reply`: none came back. `refused` to `mismatched`: how the reply ended; `refused`
+also where a model or a filter refused an attempt before it. `filter_named`: a
 provider's filter named a danger or an attack, and nobody knows in which message. `stand_in`: another endpoint than the first answered.
 `other_model`: another model answered than those that were validated. `foreign_nonce`, `doubled_nonce`: a verdict for nobody here, or two
 for one, after which none is believed. `planted`: the planted crisis was not found, as by a model that calls all calm, or that was told to. `missing`: no verdict for this message. `bug`: of ours."""
