@@ -7,6 +7,7 @@ person's words. Code closes over outcome, fault, severity, subject, timeframe an
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, Self, get_args
 
@@ -194,6 +195,12 @@ class PromptRef(Record):
 
     id: str
     sha256: str
+
+    @staticmethod
+    @lru_cache(maxsize=256)
+    def of(name: str, sha256: str) -> PromptRef:
+        """The same record for the same two: every message names three or four, and a process knows a handful."""
+        return PromptRef(id=name, sha256=sha256)
 
 
 class LinkFault(Record):

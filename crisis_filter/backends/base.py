@@ -71,8 +71,8 @@ class Request(Generic[AnswerT]):
     """Answer model. Has a string field `nonce`, but for `PlainText`."""
     nonce: str
     """What the answer must echo; empty for a plain text, which echoes nothing."""
-    replayed: str | None = field(default=None, repr=False)
-    """`user` as it is with `{{nonce}}` for a nonce, by which a recording finds it again; `None` where the nonce stands in one piece."""
+    replayed: Callable[[], str] | None = field(default=None, repr=False)
+    """Makes `user` as it is with `{{nonce}}` for a nonce, by which a recording finds it again; `None` where the nonce stands in one piece."""
     label_field: str | None = None
     """Boolean field whose token log-probabilities give the score; `None` when none is wanted."""
     claim: str | None = None

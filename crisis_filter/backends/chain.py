@@ -58,6 +58,8 @@ class _Call(Generic[AnswerT]):
 
     def take(self, reply: Reply[AnswerT]) -> Reply[AnswerT]:
         """A reply with everything that was met on its way."""
+        if not (self.troubles or reply.troubles or self.danger or self.attack):
+            return reply
         return replace(
             reply,
             troubles=tuple(self.troubles),

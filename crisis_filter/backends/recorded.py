@@ -70,8 +70,9 @@ class Recording(Record):
 
 def request_hash(request: Request[Any]) -> str:
     """SHA-256, as hex, over everything of a request that shapes the reply, with the nonce replaced by a placeholder."""
-    user = request.replayed
-    if user is None:
+    if request.replayed is not None:
+        user = request.replayed()
+    else:
         user = request.user.replace(request.nonce, NONCE_PLACEHOLDER) if request.nonce else request.user
     answer: type[BaseModel] = request.answer
     parts: dict[str, Any] = {

@@ -32,6 +32,7 @@ from crisis_filter.batch.workers import judge_in_processes
 from crisis_filter.errors import FAULTS, ConfigurationError, Fault
 from crisis_filter.pipeline.description import LOCAL
 from crisis_filter.pipeline.filter import CrisisFilter
+from crisis_filter.pipeline.garbage import seldom
 from crisis_filter.pipeline.spec import open_filter
 from crisis_filter.schema import Assessment, Message
 from crisis_filter.tables.duplicates import SeenIds
@@ -118,6 +119,7 @@ async def run_batch(
             opener = shared.opener(opener)
         crisis_filter = open_filter(spec.judging, opener=opener)
         stack.push_async_callback(crisis_filter.aclose)
+        stack.enter_context(seldom())
         head = Head(
             run=secrets.token_hex(8),
             salt=secrets.token_hex(16),

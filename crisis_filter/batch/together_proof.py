@@ -6,8 +6,6 @@ policy; a run refuses it where any of these is another.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, Self
@@ -18,6 +16,7 @@ from crisis_filter import assets
 from crisis_filter.backends.together import MOST
 from crisis_filter.errors import ConfigurationError
 from crisis_filter.schema import PromptRef, Record
+from crisis_filter.sealed import Sealed
 from crisis_filter.stats.operating import allowed_misses
 
 __all__ = ["Bound", "TogetherProof", "differences", "load_proof"]
@@ -62,7 +61,7 @@ class Pairs(Record):
         return self.both + self.singly_alone + self.together_alone + self.neither
 
 
-class TogetherProof(Record):
+class TogetherProof(Sealed):
     """A proof, as its file holds it."""
 
     format: Literal[1] = 1
@@ -94,8 +93,6 @@ class TogetherProof(Record):
     """Crises besides that are copies of another, or one more of the same person."""
     seed: int = Field(ge=0)
     """Drew who was asked about with whom."""
-    sha256: str = ""
-    """Over all other fields."""
 
     @model_validator(mode="after")
     def _is_what_was_validated(self) -> Self:
@@ -103,18 +100,8 @@ class TogetherProof(Record):
             raise ValueError(f"{self.crises.n} crises do not allow {self.allowed} losses at this margin and delta")
         if self.crises.singly_alone > self.allowed:
             raise ValueError("more crises are lost than may be")
-        if self.sha256 and self.sha256 != self.digest():
-            raise ValueError("altered since it was made")
+        self.refuse_altered()
         return self
-
-    def digest(self) -> str:
-        """SHA-256 over every field but itself, in the order of their names."""
-        fields = self.model_dump(mode="json", exclude={"sha256"})
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-    def signed(self) -> TogetherProof:
-        """With its digest."""
-        return self.model_copy(update={"sha256": self.digest()})
 
     def statement(self) -> str:
         """What is promised and under which assumption."""

@@ -12,7 +12,7 @@ from crisis_filter.errors import FAULTS
 from crisis_filter.pipeline.detector import TwoStages
 from crisis_filter.pipeline.join import join_findings, join_subjects, join_timeframes
 from crisis_filter.pipeline.journey import Clock, Journey
-from crisis_filter.pipeline.thread import aside
+from crisis_filter.pipeline.thread import SHORT, aside
 from crisis_filter.schema import (
     UNSPECIFIED,
     Assessment,
@@ -110,9 +110,12 @@ class Judge:
 
     async def _read(self, text: str, journey: Journey) -> tuple[Sequence[View], Failure | None]:
         """The views of a text, or why there was no time to make them."""
+        left = journey.left(self.clock())
+        if len(text) <= SHORT and left > 0.0:
+            return await aside(len(text), views, text), None  # waits for nothing, so a time-out would never come
         try:
             # Folding a long text takes long enough to make other messages late.
-            async with asyncio.timeout(max(0.0, journey.left(self.clock()))):
+            async with asyncio.timeout(max(0.0, left)):
                 return await aside(len(text), views, text), None
         except TimeoutError:
             return (), Failure(fault=Fault.TIMEOUT, detail="the deadline passed")

@@ -10,7 +10,7 @@ _GivenP = ParamSpec("_GivenP")
 _ResultT = TypeVar("_ResultT")
 
 
-_SHORT = 500
+SHORT = 500
 """Code points whose worst case takes some tens of milliseconds; most messages are shorter, and handing one to a thread costs more than its
 work."""
 
@@ -37,4 +37,4 @@ async def aside(
         except StopIteration:
             raise RuntimeError("StopIteration") from None
 
-    return run() if size <= _SHORT else await asyncio.to_thread(run)
+    return run() if size <= SHORT else await asyncio.to_thread(run)

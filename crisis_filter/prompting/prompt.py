@@ -75,7 +75,7 @@ class Prompt(Record):
     @property
     def ref(self) -> PromptRef:
         """Identity for provenance."""
-        return PromptRef(id=self.id, sha256=self.sha256)
+        return PromptRef.of(self.id, self.sha256)
 
 
 def load_prompt(name: str) -> Prompt:

@@ -6,8 +6,6 @@ version of this package; it is void when any of them changes.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Literal, Self
 
@@ -15,7 +13,8 @@ from pydantic import Field, ValidationError, model_validator
 
 from crisis_filter import assets
 from crisis_filter.errors import ConfigurationError
-from crisis_filter.schema import PromptRef, Record
+from crisis_filter.schema import PromptRef
+from crisis_filter.sealed import Sealed
 from crisis_filter.stats.operating import allowed_misses
 
 __all__ = ["LONGEST", "Clearing", "largest_provable", "load_clearing"]
@@ -24,7 +23,7 @@ LONGEST = 8_000
 """Characters; a longer text is cut into pieces by some policies, and pieces are never cleared."""
 
 
-class Clearing(Record):
+class Clearing(Sealed):
     """A validated clearing threshold, as its file holds it."""
 
     format: Literal[1] = 1
@@ -65,8 +64,6 @@ class Clearing(Record):
     """Highest chance, over the draw of those crises, that the promise does not hold."""
     version: str
     """Version of this package, whose reading of texts the scores depend on."""
-    sha256: str = ""
-    """Over all other fields."""
 
     @model_validator(mode="after")
     def _is_what_was_validated(self) -> Self:
@@ -74,18 +71,8 @@ class Clearing(Record):
             raise ValueError("counts contradict one another")
         if allowed_misses(self.n, self.target, self.delta) != self.k:
             raise ValueError(f"{self.n} crises do not allow {self.k} misses at this target and delta")
-        if self.sha256 and self.sha256 != self.digest():
-            raise ValueError("altered since it was validated")
+        self.refuse_altered()
         return self
-
-    def digest(self) -> str:
-        """SHA-256 over every field but itself, in the order of their names."""
-        fields = self.model_dump(mode="json", exclude={"sha256"})
-        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()
-
-    def signed(self) -> Clearing:
-        """With its digest."""
-        return self.model_copy(update={"sha256": self.digest()})
 
     @property
     def ref(self) -> PromptRef:

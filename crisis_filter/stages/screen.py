@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from crisis_filter.backends.base import NONCE_PLACEHOLDER, Backend, Reply, Request
 from crisis_filter.backends.parse import claims_true
 from crisis_filter.errors import BackendError
@@ -95,7 +97,7 @@ def build_request(rendered: Rendered, text: str, deadline_s: float, nonces: Nonc
         user=user,
         answer=rendered.answer,
         nonce=nonce,
-        replayed=None if nonce in user else rendered.user(text, NONCE_PLACEHOLDER),
+        replayed=None if nonce in user else partial(rendered.user, text, NONCE_PLACEHOLDER),
         label_field=prompt.label_field,
         max_output_tokens=prompt.max_output_tokens,
         deadline_s=deadline_s,

@@ -107,7 +107,7 @@ class Taxonomy(Record):
     @property
     def ref(self) -> PromptRef:
         """Identity for provenance."""
-        return PromptRef(id=self.id, sha256=self.sha256)
+        return PromptRef.of(self.id, self.sha256)
 
     @model_validator(mode="after")
     def _ids_hold_together(self) -> Self:

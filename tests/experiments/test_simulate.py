@@ -347,7 +347,7 @@ async def test_requests_are_as_they_should_be(tmp_path: Path) -> None:
         assert request.user.count(f'nonce-begins="{request.nonce[:half]}"') == 1
         assert request.user.rstrip().endswith(f'nonce-ends="{request.nonce[half:]}">')
         assert request.replayed is not None
-        assert request.nonce not in request.replayed
+        assert request.nonce not in request.replayed()
     assert len({request.nonce for request in company.asked}) > len(company.asked) - 2
     sizes = {len(numbers_in(r)): r.max_output_tokens for r in company.asked if r.purpose == "author"}
     assert sizes[2] == 2 * sizes[1]

@@ -10,6 +10,7 @@ import asyncio
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from aiohttp import ClientError, ServerDisconnectedError, SocketTimeoutError
 from aiohttp.client_proto import ResponseHandler
@@ -194,6 +195,8 @@ class Connections:
     async def _connect(self, until: float) -> Connection:
         loop = asyncio.get_running_loop()
         road = self._road
+        # uvloop tries addresses in turn and knows no such argument.
+        eyeballs: Any = {"happy_eyeballs_delay": 0.25} if isinstance(loop, asyncio.BaseEventLoop) else {}
         try:
             async with asyncio.timeout_at(until):
                 _, connection = await loop.create_connection(
@@ -202,7 +205,7 @@ class Connections:
                     road.port,
                     ssl=road.tls,
                     server_hostname=road.host if road.tls is not None else None,
-                    happy_eyeballs_delay=0.25,
+                    **eyeballs,
                 )
         except TimeoutError:
             if loop.time() >= until:

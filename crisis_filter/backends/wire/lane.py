@@ -179,29 +179,31 @@ class Lane:
         """
         loop = asyncio.get_running_loop()
         gate, estimated = self._gate or _OPEN, characters // _CHARACTERS_PER_TOKEN + most_output
+        how, begun = Went(failed=True), None
         try:
+            # One for the wait and the exchange together: making one costs a twentieth of a request.
             async with asyncio.timeout_at(until):
                 await gate.enter(estimated)
-        except TimeoutError:
-            return BackendError(Fault.TIMEOUT, "one request waited too long for its turn", retryable=True)
-        except BackendError as error:
-            return BackendError(error.fault, error.detail, retryable=error.retryable, retry_after_s=error.retry_after_s)
-        how, begun = Went(failed=True), loop.time()
-        try:
-            async with asyncio.timeout_at(until):
+                begun = loop.time()
                 outcome = await exchange()
             how = told(outcome)
         except TimeoutError:
-            return BackendError(Fault.TIMEOUT, "one request took too long", retryable=True)
+            what = "waited too long for its turn" if begun is None else "took too long"
+            return BackendError(Fault.TIMEOUT, f"one request {what}", retryable=True)
+        except BackendError as error:
+            if begun is not None:
+                raise
+            return BackendError(error.fault, error.detail, retryable=error.retryable, retry_after_s=error.retry_after_s)
         finally:
-            gate.leave(
-                estimated=estimated,
-                seconds=loop.time() - begun,
-                tokens=how.tokens,
-                throttled=how.throttled,
-                retry_after_s=how.retry_after_s,
-                failed=how.failed,
-            )
+            if begun is not None:
+                gate.leave(
+                    estimated=estimated,
+                    seconds=loop.time() - begun,
+                    tokens=how.tokens,
+                    throttled=how.throttled,
+                    retry_after_s=how.retry_after_s,
+                    failed=how.failed,
+                )
         return outcome
 
     async def aclose(self) -> None:

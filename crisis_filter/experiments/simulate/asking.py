@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from crisis_filter.backends.base import NONCE_PLACEHOLDER, AnswerT, Backend, Reply, Request
@@ -111,7 +112,7 @@ class Asker(Generic[AnswerT]):
             user=self.ready.user(nonce, **values),
             answer=self.answer,
             nonce=nonce,
-            replayed=self.ready.user(NONCE_PLACEHOLDER, **values),
+            replayed=partial(self.ready.user, NONCE_PLACEHOLDER, **values),
             max_output_tokens=prompt.max_output_tokens * messages,
             deadline_s=self.deadline_s,
             purpose=self.who,
