@@ -276,6 +276,10 @@ class Resource(Record):
     """ISO date on which a person checked `contact` at `source`; `None` means nobody has."""
 
 
+def _absent(value: object) -> bool:
+    return value is None
+
+
 class Disposition(Record):
     """Where an assessment goes and how soon somebody must look."""
 
@@ -286,6 +290,15 @@ class Disposition(Record):
     resources: tuple[Resource, ...] = ()
     resources_withheld: int = Field(default=0, ge=0)
     """Matching resources not served because nobody has verified them."""
+    # Left out of what is written where they say nothing, so that a pack without them writes what it always wrote.
+    within_s: int | None = Field(default=None, ge=1, exclude_if=_absent)
+    """Seconds in which somebody must look; `None` from a pack that names no time limits (`triage.rules.time_limit_s` knows what then holds)."""
+    protocol: str | None = Field(default=None, exclude_if=_absent)
+    """Id of the protocol that the reader follows; `None` for no particular one."""
+    escalate_to: str | None = Field(default=None, exclude_if=_absent)
+    """Queue that it moves to when nobody has opened it after `escalate_after_s`; `None` for none."""
+    escalate_after_s: int | None = Field(default=None, ge=1, exclude_if=_absent)
+    """Seconds; `None` exactly when `escalate_to` is."""
 
 
 class Screening(Record):

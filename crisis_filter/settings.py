@@ -85,6 +85,11 @@ def filter_spec(**given: Any) -> FilterSpec:
     raise ConfigurationError(f"settings: {problems}")
 
 
+def policy_or(given: str | None, otherwise: str) -> str:
+    """The policy that was given, else that of the environment, else another."""
+    return given or Settings().policy or otherwise
+
+
 def _cascaded(chosen: dict[str, Any]) -> dict[str, Any]:
     try:
         return cascaded(chosen)

@@ -13,6 +13,7 @@ from crisis_filter.prompting.prompt import load_prompt
 from crisis_filter.prompting.together import load_together
 from crisis_filter.taxonomy.load import load_taxonomy
 from crisis_filter.triage.policy import load_policy
+from crisis_filter.triage.protocols import load_protocols
 
 PROMPTS = {
     "categorise/reasoned-v1": "1b8b9d24008d93f56864574b3c18ac2dc6fd9c8f8f1f6d077fd38f403735fdb0",
@@ -38,7 +39,9 @@ POLICIES = {
     "default": "95d555aed842392e37c52aea87e738530585647c83402fbff5a8b3a0437f9dfb",
     "default-v2": "7732cac887167c2a561f1ec1df7b919ee6d04ee2a38938f63046dab0468b6ba7",
     "default-v3": "8aa57657b199cbb1341163aa9a48c7b00449addf5238a15b457d3fc1427e752c",
+    "default-v4": "22c143f2be3392383cdd7080cd7b339afc3c3ad12a3e87195461fe4d87c11c29",
 }
+PROTOCOLS = {"protocols-v1": "d37f6977be54bf829842ba2f36b8c45283ffe567b98ba74d82f0b8d9b2c4735a"}
 ENGINE_CARDS = {
     "standard-v1": "bbaec5eee5228beadbe96d46d0cf4d85f4e90249946c0e91a80e29dc94d41101",
     "starter-v1": "bf5e43f200d7d5b5148c18d58bcd3b14dd5fd8dcb13e6a4374b6a2c2786a0828",
@@ -87,6 +90,12 @@ def test_released_policies_keep_their_hash(name):
     assert load_policy(name).sha256 == POLICIES[name]
 
 
+@pytest.mark.parametrize("name", PROTOCOLS)
+def test_released_protocols_keep_their_hash(name):
+    """A changed word is a new version."""
+    assert load_protocols(name).sha256 == PROTOCOLS[name]
+
+
 @pytest.mark.parametrize("name", ENGINE_CARDS)
 def test_released_engines_keep_their_hash(name):
     """The card holds the hash of every other file of the engine, so its own hash pins them all."""
@@ -100,4 +109,5 @@ def test_the_tables_are_complete():
     assert set(names("prompts", ".md")) == {*PROMPTS, *TOGETHER, *(f"simulate/{role}-v1" for role in SIMULATE)}
     assert set(names("data/recipes", ".toml")) == set(RECIPES)
     assert set(names("categories")) == set(TAXONOMIES)
+    assert set(names("policies", ".toml")) - {"resources-v1"} == {*POLICIES, *PROTOCOLS}
     assert {p.name for p in ENGINES.iterdir() if p.is_dir()} == set(ENGINE_CARDS)

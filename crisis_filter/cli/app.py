@@ -17,6 +17,7 @@ from crisis_filter.cli.evaluate import evaluate
 from crisis_filter.cli.experiment import experiment
 from crisis_filter.cli.explain import explain
 from crisis_filter.cli.faults import faults
+from crisis_filter.cli.policy import policy
 from crisis_filter.cli.usage import Commands
 
 app = typer.Typer(
@@ -41,6 +42,7 @@ app.add_typer(batch)
 app.add_typer(cascade)
 app.add_typer(baseline)
 app.add_typer(experiment)
+app.add_typer(policy)
 
 
 def _version(wanted: bool) -> None:

@@ -104,6 +104,8 @@ def _quotes(evidence: Iterable[Evidence], console: Console, *, depth: int = 1) -
 def _disposition(told: Disposition, console: Console) -> None:
     _part(console, "Where it goes")
     _line(console, f"queue {told.queue}, urgency {told.urgency}, by rule {told.rule}")
+    if told.protocol:
+        _line(console, f"protocol {told.protocol}")
     for resource in told.resources:
         _line(console, f"{plain(resource.name)}: {plain(resource.contact)} ({plain(resource.source)})")
     if told.resources_withheld:

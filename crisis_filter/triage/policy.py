@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import tomllib
-from typing import Annotated, Self
+from typing import Literal, Self
 
-from pydantic import Field, StringConstraints, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from crisis_filter import assets
 from crisis_filter.errors import AssetError
-from crisis_filter.schema import (
-    UNSPECIFIED,
-    Fault,
-    Flag,
-    Outcome,
-    PromptRef,
-    Record,
-    Severity,
-    Subject,
-    Timeframe,
-    Urgency,
-)
+from crisis_filter.schema import OUTCOMES, UNSPECIFIED, PromptRef, Record
 from crisis_filter.taxonomy.records import Taxonomy
+from crisis_filter.triage.coverage import holes
+from crisis_filter.triage.hours import zone
+from crisis_filter.triage.protocols import load_protocols
+from crisis_filter.triage.rules import Queue, Rule, Slug
 
-Slug = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,63}$")]
+__all__ = [
+    "ROUTING_POLICY",
+    "Languages",
+    "Limits",
+    "Link",
+    "Policy",
+    "Queue",
+    "ResourcePolicy",
+    "Rule",
+    "Stages",
+    "Thresholds",
+    "Votes",
+    "load_policy",
+]
+
+ROUTING_POLICY = "default-v4"
+"""The newest pack with time limits, protocols and escalation: what a service that keeps a queue begins with."""
 
 
 class Stages(Record):
@@ -95,42 +104,6 @@ class Link(Record):
     attempt_timeout_s: float | None = Field(default=None, gt=0.0)
 
 
-class Queue(Record):
-    """Where dispositions wait."""
-
-    id: Slug
-    name: str
-    staffed_by: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)] | None = None
-    """Who reads it; `None` is a queue that nobody reads."""
-
-
-class Rule(Record):
-    """When an assessment matches, where it goes. Empty conditions match everything.
-
-    Conditions on findings (category, severity, subject, timeframe) hold when one finding meets all of them.
-    """
-
-    id: Slug
-    outcome: Outcome
-    categories: frozenset[str] = frozenset()
-    severity_at_least: Severity | None = None
-    """A finding without severity counts as `moderate`."""
-    subjects: frozenset[Subject] = frozenset()
-    timeframes: frozenset[Timeframe] = frozenset()
-    faults: frozenset[Fault] = frozenset()
-    flags: frozenset[Flag] = frozenset()
-    score_at_least: float | None = Field(default=None, ge=0.0, le=1.0)
-    queue: Slug
-    urgency: Urgency
-
-    @property
-    def unconditional(self) -> bool:
-        """Whether nothing but the outcome decides."""
-        return not (self.categories or self.subjects or self.timeframes or self.faults or self.flags) and (
-            self.severity_at_least is None and self.score_at_least is None
-        )
-
-
 class ResourcePolicy(Record):
     """Which resource pack is offered, and whether entries nobody has verified are."""
 
@@ -145,6 +118,13 @@ class Policy(Record):
     id: Slug
     version: int = Field(ge=1)
     description: str
+    format: Literal[1, 2] = 1
+    """2 is for rules with time limits, protocols, escalation, hours, places, sources and the state of the service; packs older than this
+    field are 1 and have none."""
+    timezone: str = "UTC"
+    """In which the hours of rules are, by its name in the IANA database, such as `Europe/London`."""
+    protocols: str | None = None
+    """Name or path of the protocol pack that the rules' protocols are in."""
     stages: Stages
     thresholds: Thresholds = Thresholds()
     limits: Limits = Limits()
@@ -165,24 +145,68 @@ class Policy(Record):
             raise ValueError("ids repeat")
         return rows
 
+    @field_validator("timezone")
+    @classmethod
+    def _there_is_such_a_zone(cls, name: str) -> str:
+        zone(name)
+        return name
+
     @model_validator(mode="after")
     def _nobody_is_routed_to_no_one(self) -> Self:
-        staffed = {queue.id: queue.staffed_by is not None for queue in self.queues}
+        staffed = self.staffed
+        there = {queue.id for queue in self.queues}
         for rule in self.rules:
-            if rule.queue not in staffed:
+            if rule.queue not in there:
                 raise ValueError(f"rule {rule.id!r} names the queue {rule.queue!r}, which does not exist")
-            only_empty = rule.outcome == "undetermined" and rule.faults == {Fault.EMPTY_CONTENT}
-            if rule.outcome != "no_crisis" and not staffed[rule.queue] and not only_empty:
+            if rule.outcome != "no_crisis" and rule.queue not in staffed and not rule.for_empty_content:
                 raise ValueError(f"rule {rule.id!r} sends {rule.outcome} to {rule.queue!r}, which nobody reads")
-        for outcome in ("crisis", "undetermined", "no_crisis"):
+            if rule.escalate_to is not None:
+                self._refuse_escalation(rule, there, staffed)
+        for outcome in OUTCOMES:
             if not any(rule.outcome == outcome and rule.unconditional for rule in self.rules):
-                raise ValueError(f"no rule takes every {outcome}: add one with no condition but the outcome")
+                raise ValueError(_hole(outcome, holes(self.rules, outcome)))
         return self
+
+    def _refuse_escalation(self, rule: Rule, there: set[str], staffed: frozenset[str]) -> None:
+        if rule.escalate_to not in there:
+            raise ValueError(f"rule {rule.id!r} escalates to {rule.escalate_to!r}, which does not exist")
+        if rule.escalate_to not in staffed:
+            raise ValueError(f"rule {rule.id!r} escalates to {rule.escalate_to!r}, which nobody reads")
+        if rule.queue not in staffed:
+            raise ValueError(f"rule {rule.id!r} escalates from {rule.queue!r}, where nobody is waited for")
+
+    @model_validator(mode="after")
+    def _escalation_ends(self) -> Self:
+        onward: dict[str, set[str]] = {}
+        for rule in self.rules:
+            if rule.escalate_to is not None:
+                onward.setdefault(rule.queue, set()).add(rule.escalate_to)
+        for start in onward:
+            path = _way_back(start, onward)
+            if path:
+                raise ValueError(f"escalation goes in a circle: {' > '.join(path)}")
+        return self
+
+    @model_validator(mode="after")
+    def _the_format_is_kept(self) -> Self:
+        for rule in self.rules:
+            if self.format == 1 and rule.new_fields:
+                raise ValueError(f"rule {rule.id!r}: {rule.new_fields[0]} needs format = 2 at the top of the pack")
+            if self.format == 2 and rule.queue in self.staffed and rule.within is None:
+                raise ValueError(f"rule {rule.id!r} sends to people and says not within which time; add within")
+            if rule.protocol is not None and self.protocols is None:
+                raise ValueError(f"rule {rule.id!r} names a protocol, and the pack names no protocols to find it in")
+        return self
+
+    @property
+    def staffed(self) -> frozenset[str]:
+        """Ids of the queues that somebody reads."""
+        return frozenset(queue.id for queue in self.queues if queue.staffed_by is not None)
 
     @property
     def ref(self) -> PromptRef:
         """Identity for provenance."""
-        return PromptRef(id=f"{self.id}-v{self.version}", sha256=self.sha256)
+        return PromptRef.of(f"{self.id}-v{self.version}", self.sha256)
 
     def for_taxonomy(self, taxonomy: Taxonomy, *, own: bool = True) -> Policy:
         """This policy made ready for a taxonomy.
@@ -211,15 +235,53 @@ def load_policy(name: str) -> Policy:
     """Load a policy pack by name (`default`) or by the path of its `.toml` file.
 
     Raises:
-        AssetError: when the file is missing, malformed, or has a rule that routes somebody to no one.
+        AssetError: when the file is missing, malformed, has a hole, or has a rule that routes somebody to no one or names a protocol that
+            its protocol pack lacks; the message names the case or the rule.
     """
     path = assets.find("policies", name, ".toml")
     text = assets.read_text(path)
     try:
-        return Policy.model_validate({**tomllib.loads(text), "sha256": assets.sha256(text.encode())})
+        policy = Policy.model_validate({**tomllib.loads(text), "sha256": assets.sha256(text.encode())})
     except tomllib.TOMLDecodeError as error:
         raise AssetError(f"{path}: not valid TOML: {error}") from None
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"]) or "policy"
         raise AssetError(f"{path}: {where}: {first['msg']}") from None
+    _refuse_unknown_protocols(policy, str(path))
+    return policy
+
+
+def _refuse_unknown_protocols(policy: Policy, path: str) -> None:
+    if policy.protocols is None:
+        return
+    known = load_protocols(policy.protocols).ids
+    for rule in policy.rules:
+        if rule.protocol is not None and rule.protocol not in known:
+            raise AssetError(
+                f"{path}: rule {rule.id!r}: {policy.protocols} has no protocol {rule.protocol!r}; there are: {', '.join(sorted(known))}"
+            )
+
+
+def _hole(outcome: str, found: tuple[str, ...]) -> str:
+    if not found:
+        return f"no rule takes every {outcome} whatever else is known of it: add one with no condition but the outcome"
+    more = f" (and {len(found) - 1:,} more cases)" if len(found) > 1 else ""
+    return (
+        f"no rule takes every {outcome}: nothing covers '{found[0]}'{more}; add one with no condition but the outcome"
+    )
+
+
+def _way_back(start: str, onward: dict[str, set[str]]) -> list[str]:
+    """A way from a queue back to itself, or nothing."""
+    ways = [[start]]
+    seen: set[str] = set()
+    while ways:
+        way = ways.pop()
+        for following in sorted(onward.get(way[-1], ())):
+            if following == start:
+                return [*way, start]
+            if following not in seen:
+                seen.add(following)
+                ways.append([*way, following])
+    return []

@@ -53,11 +53,16 @@ def matching(pack: ResourcePack, locale: str, categories: frozenset[str]) -> tup
 
     Where no kind of crisis is known, every category's entries match. `en-US` matches entries for `en-US`, and entries for the region `US` whatever the language.
     """
-    region = locale.rpartition("-")[2].upper()
+    region = region_of(locale)
     any_kind = not categories - {UNSPECIFIED}
     return tuple(
         r
         for r in pack.resources
         if (locale in r.locales or region in r.locales)
-        and (not r.categories or any_kind or categories & set(r.categories))
+        and (not r.categories or any_kind or not categories.isdisjoint(r.categories))
     )
+
+
+def region_of(locale: str) -> str:
+    """The region that a locale names last, as in `en-US`; a tag without one stands for the region of the same letters."""
+    return locale.rpartition("-")[2].upper()

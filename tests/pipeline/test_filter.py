@@ -374,7 +374,7 @@ async def test_a_bug_in_routing_takes_no_crisis_back(monkeypatch):
     def broken(*_):
         raise KeyError("MARKER")
 
-    monkeypatch.setattr("crisis_filter.triage.route._matches", broken)
+    monkeypatch.setattr("crisis_filter.triage.route._order", broken)
     a = await staged(lambda _: RAISES).assess(message("x"))
     assert (a.outcome, a.fault, a.fault_detail) == ("crisis", Fault.INTERNAL, "KeyError")
     assert a.disposition is not None
