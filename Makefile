@@ -7,7 +7,7 @@ PIP := $(BIN)/pip --quiet --disable-pip-version-check
 SOURCES := crisis_filter tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow test-system mutants check format lint types imports deps engine bench bench-batch lock clean
+.PHONY: help install run demo test test-slow test-system mutants check format lint types imports deps engine bench bench-batch bench-service lock clean
 
 help:  ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
@@ -34,10 +34,17 @@ $(VENV)/.ray: $(VENV)/.dev requirements-ray.lock
 	$(PIP) install --no-deps --require-hashes -r requirements-ray.lock
 	touch $@
 
+$(VENV)/.service: $(VENV)/.run requirements-service.lock
+	$(PIP) install --no-deps --require-hashes -r requirements-service.lock
+	touch $@
+
 install: $(VENV)/.run  ## make .venv with the locked runtime dependencies
 
 run: install  ## set up, then classify the sample messages offline
 	$(BIN)/crisis-filter classify data/samples-v1/messages.jsonl
+
+demo: $(VENV)/.service  ## set up the service too, then follow 40 messages through it (PORT=8081 for another port)
+	$(BIN)/crisis-filter demo $(if $(PORT),--port $(PORT))
 
 test: $(VENV)/.dev  ## set up, then run the tests
 	$(BIN)/python -m pytest -m "not slow and not system" -n auto --dist loadfile --cov --cov-report=term
@@ -45,8 +52,8 @@ test: $(VENV)/.dev  ## set up, then run the tests
 test-slow: $(VENV)/.slow  ## the tests that take hours; FUZZ_RUNS=20000 makes them minutes
 	$(BIN)/python -m pytest -m slow
 
-test-system: $(VENV)/.ray  ## set up Ray too, then run a cluster of two workers on this machine
-	$(BIN)/python -m pytest -m system
+test-system: $(VENV)/.ray  ## set up Ray too, then run what needs PostgreSQL's programs or a cluster of two workers on this machine
+	$(BIN)/python -m pytest -m "system and not slow" -n auto --dist loadfile
 
 mutants: $(VENV)/.slow  ## break the modules that decide, and see whether a test notices (half an hour or more)
 	$(BIN)/python -m bench.mutants
@@ -76,6 +83,12 @@ bench: $(VENV)/.dev  ## speed, memory and accuracy of the embedded engine, besid
 	$(BIN)/python -m bench.engine
 	$(BIN)/python -m bench.engines $(if $(EXTERNAL),--external $(EXTERNAL)) --json build/engines.json --plot build/engines.svg
 
+bench-service: $(VENV)/.dev  ## what the service carries, and a day of three reviewers (needs wrk and a C compiler)
+	$(BIN)/python -m bench.service --seconds 600
+	$(BIN)/python -m bench.service --overhead
+	$(BIN)/python -m bench.service --engine --seconds 20
+	$(BIN)/python -m bench.day
+
 bench-batch: $(VENV)/.dev  ## what a message costs in a batch, beside other clients (needs a C compiler; wrk where it is installed)
 	$(BIN)/python -m bench.throughput
 	$(BIN)/python -m bench.throughput --busy
@@ -90,7 +103,8 @@ engine: $(VENV)/.dev  ## train an embedded engine from data/, into build/engines
 
 lock:  ## resolve the dependencies again (needs uv)
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements.lock
-	uv pip compile pyproject.toml --group dev --extra parquet --extra report --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --group dev --extra parquet --extra postgres --extra report --extra service --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra postgres --extra service -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-service.lock
 	uv pip compile --group slow -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-slow.lock
 	uv pip compile --group system -c requirements-dev.lock --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header -q -o requirements-ray.lock
 

@@ -16,7 +16,7 @@ import pkgutil
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Collection, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cache
@@ -215,11 +215,21 @@ def _modules() -> Iterator[Any]:
 def _inside(value: object) -> Iterator[FunctionType]:
     """The function itself, or the one that a property, a class method or a cache is made of."""
     for name in ("__func__", "fget", "func", "__wrapped__", "wrapped"):
-        inner = getattr(value, name, None)
+        # Some objects of other packages have any attribute that they are asked for.
+        known = hasattr(type(value), name) or name in _own(value)
+        inner = getattr(value, name, None) if known else None
         if inner is not None and inner is not value:
             yield from _inside(inner)
     if isinstance(value, FunctionType):
         yield value
+
+
+def _own(value: object) -> Collection[str]:
+    """Names of what an object itself holds, without asking it."""
+    try:
+        return object.__getattribute__(value, "__dict__")
+    except AttributeError:
+        return ()
 
 
 @contextmanager

@@ -6,19 +6,28 @@ from typing import Annotated
 
 import typer
 
+from crisis_filter.cli.audit import audit
 from crisis_filter.cli.baseline import baseline
 from crisis_filter.cli.batch import batch
 from crisis_filter.cli.cascade import cascade
 from crisis_filter.cli.classify import classify
 from crisis_filter.cli.data import data
+from crisis_filter.cli.db import db
+from crisis_filter.cli.demo import demo
 from crisis_filter.cli.doctor import doctor
 from crisis_filter.cli.drill import drill
 from crisis_filter.cli.evaluate import evaluate
 from crisis_filter.cli.experiment import experiment
 from crisis_filter.cli.explain import explain
 from crisis_filter.cli.faults import faults
+from crisis_filter.cli.keys import keys
+from crisis_filter.cli.ledger import ledger
 from crisis_filter.cli.policy import policy
+from crisis_filter.cli.queue import queue
+from crisis_filter.cli.serve import serve
+from crisis_filter.cli.store import store
 from crisis_filter.cli.usage import Commands
+from crisis_filter.cli.webhooks import webhooks
 
 app = typer.Typer(
     name="crisis-filter",
@@ -36,13 +45,22 @@ app.command()(explain)
 app.command()(evaluate)
 app.command()(drill)
 app.command()(doctor)
+app.command()(serve)
+app.command()(demo)
+app.command()(ledger)
 app.add_typer(faults)
 app.add_typer(data)
+app.add_typer(db)
+app.add_typer(store)
+app.add_typer(keys)
+app.add_typer(audit)
 app.add_typer(batch)
 app.add_typer(cascade)
 app.add_typer(baseline)
 app.add_typer(experiment)
 app.add_typer(policy)
+app.add_typer(queue)
+app.add_typer(webhooks)
 
 
 def _version(wanted: bool) -> None:

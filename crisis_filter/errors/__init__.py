@@ -7,7 +7,14 @@ from crisis_filter.errors.tree import (
     ConfigurationError,
     CrisisFilterError,
     EngineError,
+    IdempotencyConflict,
+    IdempotencyInFlight,
     InputError,
+    StoreBusy,
+    StoreClosed,
+    StoreError,
+    StoreSchemaError,
+    StoreUnavailable,
 )
 
 __all__ = [
@@ -19,5 +26,12 @@ __all__ = [
     "EngineError",
     "Fault",
     "FaultRule",
+    "IdempotencyConflict",
+    "IdempotencyInFlight",
     "InputError",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreError",
+    "StoreSchemaError",
+    "StoreUnavailable",
 ]

@@ -5,6 +5,13 @@
     │   └── AssetError          a prompt, category file, policy or engine is missing, malformed or altered
     ├── InputError              the caller mends the input as a whole (exit 2); a bad row is a result, not an error
     ├── EngineError             the embedded engine computed no usable probability
+    ├── StoreError              the store did not do what was asked; nothing of it happened
+    │   ├── StoreBusy           the caller comes again later: more waits than can be written in time
+    │   ├── StoreUnavailable    the operator sees to the database or the disk; the caller comes again later
+    │   ├── StoreSchemaError    the operator brings the tables up to date (also a ConfigurationError, exit 5)
+    │   ├── StoreClosed         the caller goes elsewhere: this process is ending
+    │   ├── IdempotencyConflict the caller takes another key: this one belongs to another request
+    │   └── IdempotencyInFlight the caller comes again later: the same request is still at work
     └── BackendError            no reply came back; carries a fault and whether another try can help
 
 A refusal, a cut-off or a malformed answer is a value (`backends.base.Reply`), never an exception. No message of these
@@ -21,7 +28,14 @@ __all__ = [
     "ConfigurationError",
     "CrisisFilterError",
     "EngineError",
+    "IdempotencyConflict",
+    "IdempotencyInFlight",
     "InputError",
+    "StoreBusy",
+    "StoreClosed",
+    "StoreError",
+    "StoreSchemaError",
+    "StoreUnavailable",
 ]
 
 
@@ -46,6 +60,37 @@ class EngineError(CrisisFilterError):
 
     Carries no text. Whoever catches it reports the fault `local_model`, never "not crisis".
     """
+
+
+class StoreError(CrisisFilterError):
+    """The store did not do what was asked, and nothing of it happened.
+
+    Carries neither a text nor a value of any row.
+    """
+
+
+class StoreBusy(StoreError):
+    """More waits to be written than can be in good time. Nothing was accepted; the caller comes again later."""
+
+
+class StoreUnavailable(StoreError):
+    """The database is gone, locked by another or out of room. What was asked may be asked again when the operator has seen to it."""
+
+
+class StoreSchemaError(StoreError, ConfigurationError):
+    """The tables are not those of this version; the message holds the command that mends it."""
+
+
+class StoreClosed(StoreError):
+    """The store is being closed and takes nothing more."""
+
+
+class IdempotencyConflict(StoreError):
+    """The key was used before with another body. The caller takes another key."""
+
+
+class IdempotencyInFlight(StoreError):
+    """The same request is still at work. The caller comes again for its answer."""
 
 
 class BackendError(CrisisFilterError):

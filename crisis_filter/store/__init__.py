@@ -1,0 +1,1 @@
+"""What was received, said, decided, sent and looked at: durable, in SQLite or PostgreSQL."""
