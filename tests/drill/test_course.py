@@ -21,7 +21,7 @@ WHOLE = load_messages()
 SHOWN = [attack for attack in WHOLE.attacks if '{"nonce"' in attack.text][:2]
 FEW = DrillMessages(WHOLE.crises[:8], WHOLE.ordinary[:8], (*WHOLE.attacks[::24], *SHOWN), WHOLE.held_out[::24])
 FAULTS = ("http_500", "refusal_field", "prose_not_safe", "verdict_zero", "two_objects", "prompt_front_dropped")
-SMALL = Course(per_fault=3, ordinary=2, once=2, per_attack=1, outage=12, long=1, deadline_s=1.0, faults=FAULTS)
+SMALL = Course(per_fault=3, ordinary=2, once=2, per_attack=1, outage=12, long=1, deadline_s=2.0, faults=FAULTS)
 QUICK = replace(SMALL, parts=("control", "everywhere", "once"))
 ONE_LINK = FilterSpec(backend="openai:any", api_key="k", fallbacks=())
 
