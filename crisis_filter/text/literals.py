@@ -11,13 +11,14 @@ from __future__ import annotations
 import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-
-# The parser of `re` has no public name; its constants are the same in Python 3.11 to 3.14.
-from re import _constants as sre  # type: ignore[attr-defined]
-from re import _parser as parser  # type: ignore[attr-defined]
+from importlib import import_module
 from typing import Any
 
 __all__ = ["Literals", "clauses"]
+
+# The parser of `re` has no public name; its constants are the same in Python 3.11 to 3.14.
+sre: Any = import_module("re._constants")
+parser: Any = import_module("re._parser")
 
 Clause = frozenset[str]
 
