@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 import stat
@@ -243,3 +244,17 @@ def test_words_of_a_row_never_come_out_in_an_error(store: Store) -> None:
         assert canary not in str(caught.value)
         assert caught.value.__suppress_context__
     assert "secret" not in repr(store)
+
+
+def test_rows_are_never_logged(store: Store, store_address: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Though a process logs everything: where no key seals texts, a row holds one."""
+    canary = "canary words of a row"
+    wanted = select(facts.c.name).where(facts.c.value == "1")
+    store.write(lambda c: c.execute(insert(facts).values(name=canary, value="1")))
+    engine = make_engine(store_url(store_address))
+    with caplog.at_level(logging.DEBUG, logger=""), caplog.at_level(logging.DEBUG, logger="sqlalchemy.engine"):
+        with engine.connect() as connection:
+            assert connection.scalar(wanted) == canary
+    engine.dispose()
+    assert "SELECT" in caplog.text
+    assert canary not in caplog.text
