@@ -172,44 +172,49 @@ def _decide(case: Case, queue: str, urgency: Urgency, *, rule: str, to_person: b
 
 
 def _raise(case: Case) -> tuple[bool, int]:
-    """Where a blind reader finds more than the record says: an alert. Gives whether one was raised, and the newest revision."""
+    """Where a blind reader finds more than the record says: their decision, and an alert. Gives whether one was raised, and the newest revision.
+
+    An alert that waits already, for nobody could judge the message or a flag sent it to people, shows the new decision, never less urgent than
+    before. So no detector that works again clears what a person has called a crisis, and who listens is told.
+    """
     said, _ = case.said
-    message, rules = case.message, case.rules
+    message, rules, now_ms = case.message, case.rules, case.now_ms
     record = standing(case.connection, message.id, message.revision)
     if OUTCOMES.index(said) >= OUTCOMES.index(record.outcome):
         return False, message.revision
-    rank = URGENCIES.index(rules.raised_urgency) + (said == "undetermined")
-    urgency = urgency_of(rank)
-    due_ms = case.now_ms + rules.within_ms[urgency]
     alert = case.connection.execute(
         select(items).where(items.c.message_id == message.id, items.c.kind == "alert").with_for_update()
     ).first()
-    if alert is not None and alert.state in {"waiting", "claimed"}:
-        sooner: dict[str, Any] = {"due_ms": due_ms if alert.due_ms is None else min(alert.due_ms, due_ms)}
-        if URGENCIES.index(urgency) < alert.rank:
-            sooner |= {"rank": URGENCIES.index(urgency), "urgency": urgency}
-        case.connection.execute(update(items).where(items.c.id == alert.id).values(sooner))
-        return True, message.revision
-    revision = _decide(case, rules.raised_queue, urgency, rule="second_reading", to_person=True)
+    waits = alert is not None and alert.state in {"waiting", "claimed"}
+    held = alert is not None and alert.state == "claimed"
+    rank = URGENCIES.index(rules.raised_urgency) + (said == "undetermined")
+    due_ms = now_ms + rules.within_ms[urgency_of(rank)]
+    if alert is not None and waits:
+        rank = min(rank, alert.rank)
+        due_ms = due_ms if alert.due_ms is None else min(alert.due_ms, due_ms)
+    urgency = urgency_of(rank)
+    # Whoever holds it keeps it, where they found it.
+    queue = alert.queue if alert is not None and held else rules.raised_queue
+    revision = _decide(case, queue, urgency, rule="second_reading", to_person=True)
     values: dict[str, Any] = {
         "revision": revision,
-        "queue": rules.raised_queue,
+        "queue": queue,
         "urgency": urgency,
-        "rank": URGENCIES.index(urgency),
+        "rank": rank,
         "score": None,
-        "state": "waiting",
-        "arrived_ms": case.now_ms,
         "due_ms": due_ms,
-        "opened_ms": None,
-        "claimed_by": None,
-        "claim_until_ms": None,
-        "done_ms": None,
+        # Another rule routed it now, and its steps have not been taken.
+        "escalations": 0,
+        "escalated_ms": None,
     }
+    if not waits:
+        anew = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None}
+        values |= anew | {"claim_until_ms": None, "done_ms": None}
     if alert is not None:
         case.connection.execute(update(items).where(items.c.id == alert.id).values(values))
     else:
-        place = {"tenant": message.tenant, "message_id": message.id, "kind": "alert", "blind": False, "escalations": 0}
-        insert_rows(case.connection, items, [{"id": case.store.new_id(case.now_ms), **place, **values}])
+        place = {"tenant": message.tenant, "message_id": message.id, "kind": "alert", "blind": False}
+        insert_rows(case.connection, items, [{"id": case.store.new_id(now_ms), **place, **values}])
     return True, revision
 
 

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
-from crisis_filter.schema import Assessment, Disposition, Outcome, Provenance
+from crisis_filter.schema import Assessment, Disposition, Fault, Outcome, Provenance
 from crisis_filter.store.audit import show
 from crisis_filter.store.opening import Store
 from crisis_filter.store.queue_records import Answer, QueueError
-from crisis_filter.store.rejudge import supersede
-from crisis_filter.store.tables import decisions, messages, readings, routes, texts
-from tests.store.queue_scene import CLAIM, MINUTE, Scene, blind, cleared, crisis, reader
+from crisis_filter.store.rejudge import rejudge_candidates, supersede
+from crisis_filter.store.tables import decisions, items, messages, readings, routes, texts
+from tests.store.queue_scene import CLAIM, MINUTE, NOW, Scene, blind, cleared, crisis, reader
 
 
 @pytest.fixture
@@ -251,12 +252,44 @@ def test_a_blind_answer_never_lowers_an_alert(scene: Scene, said: Outcome) -> No
 
 
 def test_a_blind_crisis_in_what_nobody_could_tell_makes_the_waiting_alert_more_urgent(scene: Scene) -> None:
+    scene.listen()
     message = scene.put("undetermined", urgency="routine", due=2000 * MINUTE, second=True)
-    scene.taken(reader("ben"))
-    assert scene.decide(scene.taken(), blind("crisis")).raised
+    held = scene.taken(reader("ben"))
+    assert scene.decide(scene.taken(), blind("crisis", "suicide")).raised
     row = scene.items_of(message)["alert"]
-    assert (row.urgency, row.rank, row.state) == ("urgent", 1, "claimed")
+    assert (row.urgency, row.rank, row.state, row.queue, row.revision) == ("urgent", 1, "claimed", "clinical", 2)
     assert row.due_ms == scene.now + 240 * MINUTE
+    assert newest(scene, message) == ("person", "crisis", ["suicide"], True)
+    assert len(scene.told("review.crisis")) == 1
+    with pytest.raises(QueueError) as told:
+        scene.decide(held, accept(1), reader("ben"))  # what ben saw stands no more
+    assert told.value.why == "changed"
+    assert scene.decide(held, accept(2), reader("ben")).outcome == "crisis"
+
+
+def test_a_blind_crisis_in_what_waits_goes_where_such_a_message_goes_and_is_never_later(scene: Scene) -> None:
+    message = scene.put("undetermined", urgency="emergency", due=5 * MINUTE, second=True)
+    scene.write(
+        lambda c: c.execute(update(items).where(items.c.kind == "alert").values(escalations=2, escalated_ms=NOW))
+    )
+    assert scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis")).raised
+    row = scene.items_of(message)["alert"]
+    assert (row.urgency, row.state, row.queue, row.arrived_ms) == ("emergency", "waiting", "act-now", NOW)
+    assert (row.due_ms, row.escalations, row.escalated_ms) == (NOW + 5 * MINUTE, 0, None)
+
+
+def test_no_detector_that_works_again_clears_what_a_blind_reader_called_a_crisis(scene: Scene) -> None:
+    message = scene.put("undetermined", urgency="routine", second=True)
+    again = partial(rejudge_candidates, store=scene.store, faults=[Fault.TIMEOUT], worker="w", limit=9, lease_ms=1)
+    (old,) = scene.write(lambda c: again(c, now_ms=scene.now))
+    assert scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis")).raised
+    clear = old.assessment.model_copy(update={"outcome": "no_crisis", "fault": None})
+    put = partial(supersede, store=scene.store, message_id=message, assessment=clear, to_person=False, due_ms=None)
+    for revision in (1, 2):
+        assert scene.write(lambda c, r=revision: put(c, revision=r, now_ms=scene.now)).stood
+    assert scene.write(lambda c: again(c, now_ms=scene.now + 10)) == ()
+    assert newest(scene, message)[:2] == ("person", "crisis")
+    assert scene.items_of(message)["alert"].state == "waiting"
 
 
 def test_a_blind_crisis_opens_again_what_a_reader_had_cleared(scene: Scene) -> None:
