@@ -24,7 +24,7 @@ def upgrade(store: StoreUrl, as_json: AsJson = False) -> None:
     """
     with told():
         with with_the_extra():
-            from crisis_filter.store.opening import make_engine, make_file, shown, store_url
+            from crisis_filter.store.engines import make_engine, make_file, shown, store_url
             from crisis_filter.store.upgrading import upgrade as bring_up
 
         address = store_url(store)
@@ -49,7 +49,7 @@ def check(store: StoreUrl, as_json: AsJson = False) -> None:
     """
     with told():
         with with_the_extra():
-            from crisis_filter.store.opening import make_engine, require_file, shown, store_url
+            from crisis_filter.store.engines import make_engine, require_file, shown, store_url
             from crisis_filter.store.upgrading import inspected, require_newest
 
         address = store_url(store)

@@ -8,7 +8,8 @@ from typing import TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from crisis_filter.store.opening import reading, shown
+from crisis_filter.store.engines import shown
+from crisis_filter.store.opening import reading
 from crisis_filter.store.upgrading import in_our_words
 from crisis_filter.store.writer import WRITES
 

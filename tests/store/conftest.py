@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 
-from crisis_filter.store.opening import Store, make_engine, make_file, open_store, store_url
+from crisis_filter.store.engines import make_engine, make_file, store_url
+from crisis_filter.store.opening import Store, open_store
 from crisis_filter.store.upgrading import upgrade
 from tests.store.postgres import Server
 from tests.store.scenes import KEYS, Clock

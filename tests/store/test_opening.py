@@ -16,7 +16,8 @@ from alembic.autogenerate import compare_metadata
 from sqlalchemy import delete, insert, select, text, update
 
 from crisis_filter.errors import ConfigurationError, StoreClosed, StoreError, StoreSchemaError, StoreUnavailable
-from crisis_filter.store.opening import Store, make_engine, open_store, shown, store_url
+from crisis_filter.store.engines import make_engine, shown, store_url
+from crisis_filter.store.opening import Store, open_store
 from crisis_filter.store.tables import facts, metadata
 from crisis_filter.store.upgrading import migration_context, newest, schema_state, upgrade
 from tests.store.conftest import OpenStore

@@ -16,7 +16,7 @@ from sqlalchemy import Connection, event, func, insert, select
 from sqlalchemy.exc import OperationalError
 
 from crisis_filter.errors import StoreBusy, StoreClosed, StoreError, StoreUnavailable
-from crisis_filter.store.opening import Store
+from crisis_filter.store.opening import Store, open_store
 from crisis_filter.store.statements import insert_new
 from crisis_filter.store.tables import facts
 from crisis_filter.store.writer import Bulk, WriterLimits
@@ -160,8 +160,6 @@ def test_one_that_is_cancelled_while_it_waits_is_not_run(store: Store) -> None:
 
 
 def test_a_full_disk_is_told_and_the_store_goes_on_when_there_is_room(sqlite_url: str) -> None:
-    from crisis_filter.store.opening import open_store
-
     with open_store(sqlite_url) as store:
         store.write(putting("first"))
         most = store.write(lambda c: c.exec_driver_sql("PRAGMA page_count").scalar())
@@ -219,10 +217,8 @@ def test_a_file_system_without_room_is_told_and_what_was_acknowledged_stays(sqli
 
 
 def test_a_file_that_another_process_holds_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    from crisis_filter.store import opening
-
-    monkeypatch.setattr(opening, "_BUSY_S", 0.05)
-    with opening.open_store(sqlite_url, limits=QUICK) as store:
+    monkeypatch.setattr("crisis_filter.store.engines._BUSY_S", 0.05)
+    with open_store(sqlite_url, limits=QUICK) as store:
         store.write(putting("first"))
         with_it = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
         with_it.execute("BEGIN IMMEDIATE")
@@ -240,7 +236,6 @@ def test_a_lost_connection_is_made_anew(postgres_url: str) -> None:
     """Also where it is lost inside a function, after that had written."""
     from sqlalchemy import text
 
-    from crisis_filter.store.opening import open_store
     from tests.store.scenes import KEYS
 
     with open_store(postgres_url, keys=KEYS) as store:

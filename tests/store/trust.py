@@ -13,9 +13,10 @@ from sqlalchemy import Table, delete, func, insert, select, update
 
 from crisis_filter.schema import Assessment, Disposition, Evidence, Fault, Finding, Provenance, Screening
 from crisis_filter.store.conclude import conclude
+from crisis_filter.store.engines import make_engine, store_url
 from crisis_filter.store.intake import accept
 from crisis_filter.store.keyring import Keyring, sealing_context
-from crisis_filter.store.opening import Store, make_engine, open_store, store_url
+from crisis_filter.store.opening import Store, open_store
 from crisis_filter.store.records import SCOPES, Actor, Received
 from crisis_filter.store.tables import endpoints, items, metadata, outbox, readings, texts
 
