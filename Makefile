@@ -56,7 +56,7 @@ test-slow: $(VENV)/.slow  ## the tests that take hours; FUZZ_RUNS=20000 makes th
 	$(BIN)/python -m pytest -m slow
 
 test-system: $(VENV)/.ray  ## set up Ray too, then run what needs PostgreSQL's programs or a cluster of two workers on this machine
-	$(BIN)/python -m pytest -m "system and not slow" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m "system and not slow" -n auto --dist loadfile tests/system tests/store tests/delivery
 
 mutants: $(VENV)/.slow  ## break the modules that decide, and see whether a test notices (half an hour or more)
 	$(BIN)/python -m bench.mutants

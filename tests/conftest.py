@@ -68,6 +68,17 @@ def pytest_configure() -> None:
     Reply.__post_init__ = replied  # type: ignore[method-assign]
 
 
+# `make test-system` looks nowhere else: to collect every test takes half a minute.
+SYSTEM = ("tests/system/", "tests/store/", "tests/delivery/")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Refuses a test of the system where nobody would run it."""
+    for item in items:
+        if item.get_closest_marker("system") is not None and not item.nodeid.startswith(SYSTEM):
+            raise pytest.UsageError(f"{item.nodeid} is marked system and lies in none of {', '.join(SYSTEM)}")
+
+
 @pytest.fixture(autouse=True)
 def _nothing_private_is_logged(request: pytest.FixtureRequest) -> Iterator[None]:
     """Fails after the test whose words were logged, and tells by which logger, not what."""

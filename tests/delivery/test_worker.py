@@ -30,7 +30,7 @@ from tests.store.scenes import KEYS, Clock, balanced, crisis, decided, received,
 LOOPBACK = Reach(loopback_http=True)
 
 
-def courier(box, *, worker="w", timeout_s=5.0, sender=None, **more):
+def courier(box, *, worker="w", timeout_s=30.0, sender=None, **more):
     return Courier(
         box.store, sender or Sender(LOOPBACK, Names(), timeout_s=timeout_s), worker=worker, jitter=lambda: 0.5, **more
     )
