@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from crisis_filter.cli.private import words_in
 from crisis_filter.cli.store_options import with_the_extra
-from crisis_filter.errors import ConfigurationError, InputError
+from crisis_filter.errors import InputError
 
 if TYPE_CHECKING:
     from crisis_filter.schema import Outcome
@@ -106,10 +106,4 @@ def note_in(path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    try:
-        found = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8") from None
-    return found.strip() or None
+    return words_in(path).strip() or None

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from crisis_filter.errors import ConfigurationError, InputError
+from crisis_filter.cli.private import words_in
+from crisis_filter.errors import InputError
 
 if TYPE_CHECKING:
     from crisis_filter.store.records import Actor
@@ -63,13 +63,7 @@ def subject_in(path: Path | None) -> str | None:
     """
     if path is None:
         return None
-    try:
-        found = sys.stdin.read() if str(path) == "-" else path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise ConfigurationError(f"{path}: cannot be read ({error.strerror})") from None
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: is not UTF-8") from None
-    lines = found.splitlines()
+    lines = words_in(path).splitlines()
     if len(lines) != 1 or not lines[0]:
         raise InputError(f"{path}: has not one line with the person's id")
     return lines[0]
