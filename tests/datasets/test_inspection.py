@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+from itertools import combinations
 
+import numpy as np
 import pytest
+from rapidfuzz import fuzz
 
 from crisis_filter.assets import find
 from crisis_filter.datasets.inspection import inspect
@@ -151,6 +154,17 @@ def test_near_copies_are_found_over_the_edges_of_blocks():
         for search in (near_copies, copies):
             with pytest.raises(ValueError, match="likeness"):
                 list(search(["a"], least=least))
+
+
+@pytest.mark.parametrize("least", [40, 76.5, 95, 100])
+def test_no_pair_is_passed_over(least):
+    """Those are found, and no others, that are found where each text is held against each, whatever their lengths."""
+    rng = np.random.default_rng(5)
+    texts = ["".join(rng.choice(list("ab "), size=rng.integers(0, 40))) for _ in range(400)]
+    folded = [fingerprint(text) for text in texts]
+    alike = [(a, b) for a, b in combinations(range(400), 2) if fuzz.ratio(folded[a], folded[b]) >= least]
+    assert alike
+    assert [(pair.first, pair.second) for pair in near_copies(texts, least=least)] == alike
 
 
 @pytest.mark.parametrize(
