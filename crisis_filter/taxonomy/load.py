@@ -12,6 +12,9 @@ from crisis_filter import assets
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.records import Taxonomy
 
+# Ten times as fast, where PyYAML was built with it; both make the same of a file.
+_LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 
 def load_taxonomy(name: str) -> Taxonomy:
     """Load a taxonomy by name (`clinical-v1`) or by the path of a folder.
@@ -53,7 +56,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
         AssetError: it cannot be read or is none.
     """
     try:
-        content = yaml.safe_load(assets.read_text(path))
+        content = yaml.load(assets.read_text(path), Loader=_LOADER)  # noqa: S506  # a safe loader, either of them
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         line = f", line {mark.line + 1}" if mark else ""
