@@ -1,7 +1,7 @@
 """The moderation endpoint of the OpenAI protocol, `POST /moderations`: a text in, thirteen yes-or-no categories out.
 
-A second, smaller protocol beside `Backend`, with the same client, the same retries and the same faults. Nothing in a reply is taken on
-trust: a key more or less, a boolean that is none, a score outside 0 to 1 or a flag that the categories contradict is no complete reply.
+A second, smaller protocol beside `Backend`. Nothing in a reply is taken on trust: a key more or less, a boolean that is none, a score outside
+0 to 1 or a flag that the categories contradict is no complete reply.
 """
 
 from __future__ import annotations
@@ -10,16 +10,9 @@ import json
 from collections.abc import Mapping
 from typing import Any, Protocol
 
-import numpy as np
-import openai
 from pydantic import Field
 
-from crisis_filter.backends.base import Reply, Request
-from crisis_filter.backends.client import LOGGERS, body_of, open_client
-from crisis_filter.backends.http_faults import fault_of
 from crisis_filter.backends.parse import load_object, server_model
-from crisis_filter.backends.retrying import Ask, RetryPolicy, Tally, persist
-from crisis_filter.backends.silence import guard_loggers
 from crisis_filter.backends.spec import BackendKind, BackendSpec
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault, Record
@@ -30,7 +23,6 @@ __all__ = [
     "Moderation",
     "ModerationReply",
     "ModerationSpec",
-    "OpenAIModeration",
     "read_moderation",
 ]
 
@@ -104,70 +96,6 @@ class Moderation(Protocol):
     async def aclose(self) -> None:
         """Release connections. Calling it twice does nothing."""
         ...
-
-
-class OpenAIModeration:
-    """A moderation endpoint behind the OpenAI protocol.
-
-    Args:
-        spec: which.
-        rng: source of the jitter between attempts.
-    """
-
-    def __init__(self, spec: ModerationSpec, rng: np.random.Generator) -> None:
-        guard_loggers(*LOGGERS)
-        self._spec = spec
-        self._rng = rng
-        self._policy = RetryPolicy(attempts=spec.attempts, attempt_timeout_s=spec.attempt_timeout_s)
-        self._client = open_client(spec)
-
-    @property
-    def name(self) -> str:
-        """`moderation:MODEL`."""
-        return self._spec.name
-
-    async def moderate(self, text: str, deadline_s: float) -> ModerationReply:
-        """Judge one text; see `Moderation.moderate`."""
-
-        async def send(_: Ask, tally: Tally) -> Reply[ModerationReply] | BackendError:
-            tally.requests += 1
-            return await self._send(text)
-
-        guard_loggers(*LOGGERS)
-        request = Request(
-            system="", user=text, answer=ModerationReply, nonce="", deadline_s=deadline_s, purpose="moderate"
-        )
-        reply = await persist(send, request, self._policy, self._rng, name=self.name, reask=False)
-        if reply.answer is None:
-            error = BackendError(reply.fault or Fault.INTERNAL, reply.detail, retryable=False)
-            error.attempts = reply.attempts
-            raise error
-        found = reply.answer.model_copy(update={"attempts": reply.attempts, "troubles": reply.troubles})
-        if self._spec.model_reported in (None, found.model):
-            return found
-        if found.flagged:
-            return found.model_copy(update={"fault": Fault.MODEL_DRIFT})
-        error = BackendError(Fault.MODEL_DRIFT, "another model answered", retryable=False)
-        error.attempts = found.attempts
-        raise error
-
-    async def aclose(self) -> None:
-        """Close the connections."""
-        await self._client.close()
-
-    async def _send(self, text: str) -> Reply[ModerationReply] | BackendError:
-        road = self._client.moderations.with_streaming_response
-        try:
-            async with road.create(input=text, model=self._spec.model) as response:
-                body = await body_of(response)
-        except openai.APITimeoutError:
-            return BackendError(Fault.TIMEOUT, "one request took too long", retryable=True)
-        except openai.APIStatusError as error:
-            return fault_of(error.status_code, error.response.headers, error.body)
-        except openai.APIConnectionError:
-            return BackendError(Fault.BROKEN_REPLY, "the connection failed", retryable=True)
-        found = body if isinstance(body, BackendError) else read_moderation(body, self._spec.model)
-        return found if isinstance(found, BackendError) else Reply(finish="answered", answer=found)
 
 
 def read_moderation(body: bytes, asked: str = PINNED_MODEL) -> ModerationReply | BackendError:

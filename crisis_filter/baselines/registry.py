@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field, SecretStr, ValidationError
 
 from crisis_filter.backends.base import Backend
-from crisis_filter.backends.moderation import PINNED_MODEL, Moderation, ModerationSpec, OpenAIModeration
+from crisis_filter.backends.moderation import PINNED_MODEL, Moderation, ModerationSpec
 from crisis_filter.backends.registry import open_backend, require_key
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.baselines import (
@@ -164,6 +164,8 @@ def _offline(spec: BaselineSpec) -> Baseline:
 
 
 def _moderation(spec: BaselineSpec, known: Known, rng: np.random.Generator) -> Moderation:
+    from crisis_filter.backends.openai_moderation import OpenAIModeration  # loads what other baselines do without
+
     described = _described(ModerationSpec, spec, known)
     require_key(described)
     return OpenAIModeration(described, rng)

@@ -15,9 +15,9 @@ from crisis_filter.backends.moderation import (
     PINNED_MODEL,
     ModerationReply,
     ModerationSpec,
-    OpenAIModeration,
     read_moderation,
 )
+from crisis_filter.backends.openai_moderation import OpenAIModeration
 from crisis_filter.errors import BackendError
 from crisis_filter.schema import Fault
 from tests.fault_server import Answer, FaultServer, failure
