@@ -339,8 +339,13 @@ def test_a_real_server_is_searched_with(tmp_path: Path) -> None:
     small.mkdir()
     (small / "taxonomy.yaml").write_text(HEAD, encoding="utf-8")
     (small / "suicide.yaml").write_text(PAGE, encoding="utf-8")
+    released = ROOT / "prompts/screen/terse-v2.md"
+    (tmp_path / "mine.md").write_text(released.read_text().replace("screen/terse-v2", "screen/mine-v1"))
+    # Two examples of fourteen: the model takes seconds to read the others, and understands none.
+    examples = released.with_suffix(".examples.yaml").read_text().splitlines(keepends=True)
+    (tmp_path / "mine.examples.yaml").write_text("".join(examples[:5]))
     with serve_llama(model, context_tokens=3000) as address:
-        file = plan_file(tmp_path, address, taxonomy=str(small))
+        file = plan_file(tmp_path, address, taxonomy=str(small), prompts=["./mine.md"])
         written(
             tmp_path / "development.jsonl", [row for row in rows("d", 1) if row["id"] in ("d-plain-0", "d-ordinary-0")]
         )

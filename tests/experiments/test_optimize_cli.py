@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -19,7 +18,6 @@ from crisis_filter.cli.experiment_optimize import experiment_optimize
 from crisis_filter.cli.usage import Commands
 from tests.experiments.searching import HELPS, IDIOMS, MASKED, ORDINARY, PLAIN, REASON, ROOT, plan_file, serving
 
-RUN = "import sys; from tests.experiments.test_optimize_cli import app; sys.argv[0] = 'crisis-filter'; app()"
 app = typer.Typer(cls=Commands, pretty_exceptions_enable=False)
 app.command("optimize")(experiment_optimize)
 
@@ -148,8 +146,9 @@ def test_a_signal_stops_it_in_good_order(file: Path, tmp_path: Path) -> None:
     calls = tmp_path / "here/calls.jsonl"
     command = [
         sys.executable,
-        "-c",
-        RUN,
+        "-m",
+        "crisis_filter",
+        "experiment",
         "optimize",
         str(file),
         "--training",
@@ -161,13 +160,7 @@ def test_a_signal_stops_it_in_good_order(file: Path, tmp_path: Path) -> None:
         "-o",
         "here",
     ]
-    process = subprocess.Popen(
-        command,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-    )
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, stdout=subprocess.PIPE)
     end = time.monotonic() + 60
     while (not calls.exists() or calls.read_bytes().count(b"\n") < 4) and time.monotonic() < end:
         time.sleep(0.005)

@@ -73,13 +73,16 @@ def wait_for(log: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.002)
 
 
-def test_killed_at_several_instants_it_comes_to_the_same(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    "instants", [(5, 8), pytest.param((2, 5, 8, 8, 4), marks=pytest.mark.slow)], ids=["twice", "five times"]
+)
+def test_killed_at_several_instants_it_comes_to_the_same(tmp_path: Path, instants: tuple[int, ...]) -> None:
     """SIGKILL while batches, ratings and decisions are under way; what has an answer is never asked again."""
     folder = tmp_path / "run"
     before: set[str] = set()
     asked: list[str] = []
     killed = 0
-    for number, lines in enumerate((2, 5, 8, 8, 4)):
+    for number, lines in enumerate(instants):
         log = tmp_path / f"log-{number}"
         process = start(folder, log)
         wait_for(log, lines, process)

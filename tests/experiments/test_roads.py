@@ -76,11 +76,11 @@ def small(tmp_path: Path) -> str:
     return str(folder)
 
 
-def shorter(role: str, folder: Path) -> str:
+def shorter(role: str, folder: Path, tokens: int) -> str:
     """The released prompt with less room for an answer: a weak model would use it all."""
     text = (Path(__file__).parent.parent.parent / f"prompts/simulate/{role}-v1.md").read_text(encoding="utf-8")
     path = folder / f"{role}.md"
-    path.write_text(re.sub(r"max_output_tokens: \d+", "max_output_tokens: 160", text), encoding="utf-8")
+    path.write_text(re.sub(r"max_output_tokens: \d+", f"max_output_tokens: {tokens}", text), encoding="utf-8")
     return str(path)
 
 
@@ -88,7 +88,7 @@ async def test_a_real_server_writes_or_fails_by_name(llama_url: str, small: str,
     """Every request is well formed, and ends as a batch in the journal or as a fault of a weak model."""
     company, backend = Company(), opened(llama_url, temperature=1.0, attempt_timeout_s=110.0)
     company.crew = Crew(backend, *[company.crew.author] * 3)
-    prompts = {"author": shorter("author", tmp_path)}
+    prompts = {"author": shorter("author", tmp_path, 100)}
     one = recipe(taxonomy=small, prompts=prompts, batch=1, tries=1, strata=[{**STRATA[0], "count": 1}])
     summary = await play(tmp_path / "run", company, one)
     await backend.aclose()
@@ -105,7 +105,7 @@ async def test_a_real_server_judges_or_fails_by_name(llama_url: str, small: str,
     """Both passes and the decision; each message is rated, or is set aside with the fault counted."""
     company, backend = Company(), opened(llama_url, attempt_timeout_s=110.0)
     company.crew = Crew(company.crew.author, backend, backend, backend)
-    prompts = {role: shorter(role, tmp_path) for role in ("rater", "adjudicator")}
+    prompts = {role: shorter(role, tmp_path, 64) for role in ("rater", "adjudicator")}
     one = recipe(taxonomy=small, tries=1, prompts=prompts, strata=[{**STRATA[0], "count": 1}])
     summary = await play(tmp_path / "run", company, one)
     await backend.aclose()
@@ -133,10 +133,10 @@ def brain(asked: Asked) -> str:
     return json.dumps({"nonce": asked.nonce, **rated(tuple(kinds))})
 
 
-async def over_faults(folder: Path, server: FaultServer, **settings: Any) -> Summary:
-    company, backend = Company(), opened(server.base_url, attempt_timeout_s=1.0, **settings)
+async def over_faults(folder: Path, server: FaultServer, counts: tuple[int, int] = (3, 2), **settings: Any) -> Summary:
+    company, backend = Company(), opened(server.base_url, **{"attempt_timeout_s": 1.0, **settings})
     company.crew = Crew(backend, backend, backend, backend)
-    one = recipe(strata=[{**STRATA[0], "count": 3}, {**STRATA[2], "count": 2}], tries=1)
+    one = recipe(strata=[{**STRATA[at], "count": count} for at, count in zip((0, 2), counts, strict=True)], tries=1)
     try:
         return await play(folder, company, work=load_work(one), deadline_s=3.0)
     finally:
@@ -162,7 +162,8 @@ async def test_faults_of_a_server_are_counted_and_healed(
 ) -> None:
     """Trouble on the way is asked again at the next start; a reply that is no answer has used up its try."""
     async with FaultServer(brain, Always(behaviour)) as server:
-        ill = await over_faults(tmp_path, server)
+        # What hangs answers no sooner to somebody who waits longer.
+        ill = await over_faults(tmp_path, server, attempt_timeout_s=0.4 if behaviour == "hang" else 1.0)
         server.plan = Always()
         well = await over_faults(tmp_path, server)
     assert ill.faults == {"author": {fault: 3}}
@@ -178,8 +179,8 @@ async def test_a_backend_that_asks_again_gets_through(tmp_path: Path) -> None:
     """Every second request meets a fault, and no message is lost by it."""
     async with FaultServer(brain, InTurn(("http_500", "none"), repeat=True)) as server:
         try:
-            summary = await over_faults(tmp_path, server, attempts=3)
+            summary = await over_faults(tmp_path, server, (2, 1), attempts=3)
         finally:
             received = len(server.received)
-    assert (summary.done, summary.messages, summary.faults) == (True, 5, {})
-    assert received == 2 * (3 + 5 + 5)
+    assert (summary.done, summary.messages, summary.faults) == (True, 3, {})
+    assert received == 2 * (2 + 3 + 3)
