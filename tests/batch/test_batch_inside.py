@@ -34,7 +34,6 @@ def test_a_batch_from_run_to_ledger(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     (tmp_path / "out.jsonl.journal").unlink()
     assert say("batch", "recover", "out.jsonl")[0] == 0
     assert say("batch", "run", "messages.jsonl", "-o", "again.jsonl", "--reuse-verdicts", "-q")[0] == 0
-    assert say("batch", "run", "messages.jsonl", "-o", "two.csv", "--workers", "2", "-q")[0] == 0
     assert say("batch", "cost", "messages.jsonl", "--sample", "2")[0] == 0
 
 

@@ -58,8 +58,15 @@ def test_known_tokens_are_used_and_not_overrun_whatever_the_estimate(estimated, 
     assert server.refused <= 0.01 * server.asked
 
 
-@pytest.mark.parametrize("retry_after_s", [None, 0.3, 1.0])
-@pytest.mark.parametrize("rate", [20, 100, 400])
+@pytest.mark.parametrize(
+    ("rate", "retry_after_s"),
+    [
+        *((rate, retry_after_s) for rate in (20, 100) for retry_after_s in (None, 0.3, 1.0)),
+        (400, None),
+        pytest.param(400, 0.3, marks=pytest.mark.slow),
+        pytest.param(400, 1.0, marks=pytest.mark.slow),
+    ],
+)
 def test_an_unknown_rate_is_found(rate, retry_after_s):
     """After half a minute of looking for it."""
     slots = SlotsPolicy(most=128)
@@ -164,7 +171,9 @@ def test_several_gates_do_not_come_back_at_once():
     assert len({round(time, 2) for time in back}) >= 15
 
 
-@pytest.mark.parametrize(("places", "start"), [(8, None), (32, None), (100, None), (64, 512)])
+@pytest.mark.parametrize(
+    ("places", "start"), [(8, None), (32, None), pytest.param(100, None, marks=pytest.mark.slow), (64, 512)]
+)
 def test_a_server_that_never_says_429_is_kept_busy_without_a_long_queue(places, start):
     """Throughput near the best; no more on their way than about twice what the server computes at once."""
     slots = SlotsPolicy(most=512, start=start)
@@ -179,7 +188,7 @@ def test_a_server_that_never_says_429_is_kept_busy_without_a_long_queue(places, 
 def test_places_grow_where_the_server_has_room():
     """Latency that varies by itself is no reason to hold back."""
     _, _, gate = ran_against(
-        {"latency_s": 0.3, "rng": np.random.default_rng(4)}, workers=512, slots=SlotsPolicy(512), seconds=60
+        {"latency_s": 0.3, "rng": np.random.default_rng(4)}, workers=512, slots=SlotsPolicy(512), seconds=40
     )
     assert gate.figures().slots >= 400
 

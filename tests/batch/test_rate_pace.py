@@ -15,6 +15,11 @@ from tests.batch.rate_world import Server, Window, in_virtual_time, run
 WARM_S = 30
 
 
+def besides(*seeds):
+    """Seeds for the slow run, after the one that every run takes."""
+    return [pytest.param(seed, marks=pytest.mark.slow) for seed in seeds]
+
+
 def ran_against(server, *, chance=0.0, limits=None, seed=0, workers=64, seconds=WARM_S + 60, then=None):
     """The server after a run, with what it had counted at `WARM_S`; `then` is a time and what happens to the server."""
 
@@ -41,7 +46,7 @@ def late_waste(server, warm):
 
 
 @pytest.mark.parametrize("limits", [None, Limits(requests_per_minute=60_000)])
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, *besides(1)])
 @pytest.mark.parametrize("chance", [0.01, 0.02, 0.04])
 def test_what_has_nothing_to_do_with_the_rate_does_not_slow_it(chance, seed, limits):
     """64 places at 0.2 s allow 320 a second; so it stays, for as long as anybody looks."""
@@ -156,7 +161,7 @@ def test_a_test_without_refusals_or_with_many_says_that_it_is_the_rate(share):
     assert not chance.suspect(11 + turn, 100.0, low=True)
 
 
-@pytest.mark.parametrize("seed", [0, 1, 3])
+@pytest.mark.parametrize("seed", [0, *besides(1, 3)])
 @pytest.mark.parametrize("tells", [False, True], ids=["silent", "retry-after"])
 @pytest.mark.parametrize(("quota", "window_s"), [(100, 10.0), (50, 5.0), (300, 30.0), (300, 10.0)])
 def test_a_fixed_window_is_used_and_not_stormed(quota, window_s, tells, seed):

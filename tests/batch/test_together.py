@@ -95,19 +95,23 @@ def world(made: World) -> World:
     return made
 
 
+def test_from_labels_to_a_proof(tmp_path: Path, world: World) -> None:
+    """It says who labelled, and of how many crises none was lost, each asked about in company."""
+    model, proof = world.model, tmp_path / "proof.json"
+    status, said = validated(world.url, labelled(tmp_path), proof, "-k", 4, "--labelled-by", "two nurses")
+    assert status == 0, said
+    assert "two nurses" in said
+    assert "Of these 30, 0 were lost that way; 0 may be" in said
+    assert model.sizes.count(4) == 30
+    assert TogetherProof.model_validate_json(proof.read_bytes()).bound.messages == 4
+
+
 @pytest.mark.parametrize("lane", ["auto", "ordinary"])
-def test_from_labels_to_a_run(tmp_path: Path, lane: str) -> None:
+def test_from_a_proof_to_a_run(tmp_path: Path, world: World, lane: str) -> None:
     """Fewer requests, the same outcomes, every token accounted for, and each message says how it was judged."""
-    labels, proof, model = labelled(tmp_path), tmp_path / "proof.json", Model()
-    with serving(model) as url:
-        status, said = validated(url, labels, proof, "-k", 4, "--labelled-by", "two nurses")
-        assert status == 0, said
-        assert "two nurses" in said
-        assert "Of these 30, 0 were lost that way; 0 may be" in said
-        assert model.sizes.count(4) == 30
-        model.sizes.clear()
-        model.tokens.clear()
-        status, said, rows = judged(url, tmp_path, "--together", 4, "--proof", proof, "--lane", lane)
+    labelled(tmp_path)
+    model = world.model
+    status, said, rows = judged(world.url, tmp_path, "--together", 4, "--proof", world.proof, "--lane", lane)
     assert status == 0, said
     assert right(rows)
     assert "positives kept from answers" in said
@@ -124,20 +128,17 @@ def test_from_labels_to_a_run(tmp_path: Path, lane: str) -> None:
     assert {link for link in links if "together" not in link} <= {"openai:m"}
 
 
-def test_the_output_of_a_run_is_not_mixed_with_another_design(tmp_path: Path) -> None:
+def test_the_output_of_a_run_is_not_mixed_with_another_design(tmp_path: Path, world: World) -> None:
     """What was judged together does not go on singly, nor the other way; resume needs no more than the name."""
-    labels, proof = labelled(tmp_path), tmp_path / "proof.json"
-    with serving(Model()) as url:
-        assert validated(url, labels, proof)[0] == 0
-        asked = ("--together", 4, "--proof", proof)
-        assert judged(url, tmp_path, *asked)[0] == 0
-        status, said, _ = judged(url, tmp_path)
-        assert (status, "hash" in said or "other" in said) == (5, True), said
-        assert ran("batch", "resume", tmp_path / "out.jsonl", "-q")[0] == 0
-        assert judged(url, tmp_path, *asked, "--json", name="two.jsonl")[0] == 0
-        status, said, _ = judged(url, tmp_path, *asked, "--reuse-verdicts", "--json", name="three.jsonl")
+    labelled(tmp_path, crises=10, others=25)
+    asked = ("--together", 4, "--proof", world.proof)
+    assert judged(world.url, tmp_path, *asked)[0] == 0
+    status, said, _ = judged(world.url, tmp_path)
+    assert (status, "hash" in said or "other" in said) == (5, True), said
+    assert ran("batch", "resume", tmp_path / "out.jsonl", "-q")[0] == 0
+    status, said, _ = judged(world.url, tmp_path, *asked, "--reuse-verdicts", "--json", name="reused.jsonl")
     assert status == 0
-    assert json.loads(said)["together"]["sound"] + json.loads(said)["together"]["alone"] == 70
+    assert json.loads(said)["together"]["sound"] + json.loads(said)["together"]["alone"] == 35
 
 
 def _drops(nonce: str, messages: list[tuple[str, str]]) -> str:
@@ -320,8 +321,8 @@ def test_a_proof_is_void_when_its_labels_have_changed(tmp_path: Path) -> None:
     """They lie where they lay, and say something else now."""
     proof = tmp_path / "proof.json"
     with serving(Model()) as url:
-        assert validated(url, labelled(tmp_path), proof)[0] == 0
-        labelled(tmp_path, crises=31)
+        assert validated(url, labelled(tmp_path, crises=29, others=6), proof)[0] == 0
+        labelled(tmp_path, crises=30, others=6)
         status, said, _ = judged(url, tmp_path, "--together", 4, "--proof", proof)
     assert (status, "the labels in" in said) == (5, True), said
 
