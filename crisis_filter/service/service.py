@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from crisis_filter.service.rejudging import Rejudging
 from crisis_filter.service.routing import Router
 from crisis_filter.service.rules import escalation_rules, reading_rules
 from crisis_filter.service.spec import ServiceSpec
+from crisis_filter.service.warming import warm_up
 from crisis_filter.store import outbox
 from crisis_filter.store.api_keys import Grant, GrantCache, authenticate
 from crisis_filter.store.audit import Entry, append_many
@@ -77,8 +78,17 @@ class Service:
         reading: what the policy says of items that readers send on.
     """
 
-    def __init__(self, spec: ServiceSpec, store: Store, crisis_filter: CrisisFilter, links: Sequence[Chain]) -> None:
+    def __init__(
+        self,
+        spec: ServiceSpec,
+        store: Store,
+        crisis_filter: CrisisFilter,
+        links: Sequence[Chain],
+        *,
+        warm: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         self.spec = spec
+        self._warm = warm
         self.store = store
         self.policy = crisis_filter.policy
         self.taxonomy = crisis_filter.taxonomy.ids
@@ -113,6 +123,8 @@ class Service:
     async def __aenter__(self) -> Self:
         """Begin to work."""
         self._stack.enter_context(seldom())
+        if self._warm is not None:
+            await self._warm()
         if self.courier is not None:
             self._delivering = asyncio.create_task(self.courier.run())
         self.duties.start()
@@ -282,7 +294,8 @@ def open_service(spec: ServiceSpec) -> Service:
     keys = Keyring.from_toml(Path(spec.keys).expanduser()) if spec.keys is not None else None
     # Between two of its commits a worker leaves the others time for theirs, or one of them would starve.
     limits = WriterLimits(window_s=_PAUSE_S) if spec.workers > 1 else WriterLimits()
-    return Service(spec, open_store(spec.store, keys=keys, limits=limits), crisis_filter, chains)
+    warm = partial(warm_up, spec.judging, crisis_filter, _opened_link)
+    return Service(spec, open_store(spec.store, keys=keys, limits=limits), crisis_filter, chains, warm=warm)
 
 
 def _opened_link(link: BackendSpec) -> Backend:
