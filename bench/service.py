@@ -4,6 +4,7 @@
     python -m bench.service --seconds 600
     python -m bench.service --engine           the embedded engine through HTTP, beside itself in process
     python -m bench.service --overhead         one message at a time behind a model that answers at once: what the service adds
+    python -m bench.service --postgres         the same load on PostgreSQL, with keys, a server of its own as the tests start one
 
 Needs wrk and a C compiler. Everything runs on this machine: the load, the model and the service share its cores.
 """
@@ -15,6 +16,7 @@ import json
 import os
 import re
 import resource
+import secrets
 import shutil
 import signal
 import socket
@@ -32,22 +34,26 @@ from typing import Any
 from bench.peers.fake_model import fake_model
 from crisis_filter.datasets.reading import load
 from crisis_filter.store.api_keys import create, draw
+from crisis_filter.store.engines import make_engine, store_url
+from crisis_filter.store.key_files import make_keys
+from crisis_filter.store.keyring import Keyring
 from crisis_filter.store.opening import open_store
 from crisis_filter.store.records import SCOPES, Actor
+from crisis_filter.store.upgrading import upgrade
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = Path(__file__).with_name("service.lua")
 
 
 @contextmanager
-def served(store: str, *options: str, keys: str | None = None) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
+def served(store: str, *options: str, keys: Path | None = None) -> Iterator[tuple[int, subprocess.Popen[bytes]]]:
     """`crisis-filter serve` in a process of its own: its port and the process."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     command = [sys.executable, "-m", "crisis_filter", "serve", "--store", store, "--port", str(port), *options]
     if keys is not None:
-        command += ["--keys", keys]
+        command += ["--keys", str(keys)]
     process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
     try:
         _wait(port, process)
@@ -69,11 +75,11 @@ def _wait(port: int, process: subprocess.Popen[bytes]) -> None:
     raise SystemExit("the service did not begin")
 
 
-def key_of(store: str) -> str:
+def key_of(store: str, keys: Keyring | None = None) -> str:
     """A key that may do everything."""
     made = draw()
     by = Actor(id="bench", tenant="bench", scopes=frozenset(SCOPES))
-    with open_store(store) as opened:
+    with open_store(store, keys=keys) as opened:
         opened.write(
             lambda connection: create(
                 connection, by, made, tenant="bench", name="bench", scopes=SCOPES, now_ms=opened.clock()
@@ -135,8 +141,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--engine", action="store_true")
     parser.add_argument("--overhead", action="store_true")
-    parser.add_argument("--store", help="another store than an SQLite file in a folder of its own")
-    parser.add_argument("--keys", help="its keys")
+    parser.add_argument("--postgres", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         texts = Path(folder, "texts.txt")
@@ -144,21 +149,40 @@ def main() -> None:
         # One in fifty is a crisis, as the model's server sees it.
         marked = [f"{text} #crisis" if n % 50 == 0 else text for n, text in enumerate(rows)]
         texts.write_text("\n".join(json.dumps(text) for text in marked))
-        store = given.store or f"sqlite:///{folder}/service.db"
+        store = f"sqlite:///{folder}/service.db"
         if given.engine:
             engine(store, texts, rows, given.seconds)
         elif given.overhead:
             overhead(store, texts, given.seconds)
+        elif given.postgres:
+            with postgres() as url:
+                behind_a_model(url, texts, given, keys=Path(folder, "keys.toml"))
         else:
             behind_a_model(store, texts, given)
 
 
-def behind_a_model(store: str, texts: Path, given: argparse.Namespace) -> None:
+@contextmanager
+def postgres() -> Iterator[str]:
+    """An empty store on a server of its own."""
+    from tests.store.postgres import Server
+
+    server = Server()
+    try:
+        url = server.make("bench")
+        made = make_engine(store_url(url))
+        upgrade(made, "bench")
+        made.dispose()
+        yield url
+    finally:
+        server.close()
+
+
+def behind_a_model(store: str, texts: Path, given: argparse.Namespace, *, keys: Path | None = None) -> None:
     """Load behind a model that takes its time, and the ledger afterwards."""
-    key = key_of(store)
+    key = key_of(store, None if keys is None else make_keys(keys, entropy=secrets.token_bytes))
     with fake_model(latency=given.delay_ms) as model:
         judging = ("--backend", "openai:fake-1", "--base-url", model.base_url, "--fallback", "none")
-        with served(store, *judging, "--workers", str(given.workers), keys=given.keys) as (port, process):
+        with served(store, *judging, "--workers", str(given.workers), keys=keys) as (port, process):
             loaded(port, key, texts, connections=16, seconds=5)
             before, asked = processor_s(process), model.stats()
             seen = loaded(port, key, texts, connections=given.connections, seconds=given.seconds)
