@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from crisis_filter.drill.behaviour import Behaviour
@@ -55,3 +56,14 @@ def everywhere(behaviour: Behaviour) -> Aim:
         clear_due=healthy,
         no_verdict=not healthy,
     )
+
+
+async def cases(
+    rows: Sequence[Labelled], assessments: AsyncGenerator[tuple[Assessment, float]], aim: Aim
+) -> AsyncGenerator[Case]:
+    """How each message ended, in their order; closes the assessments with itself."""
+    at = 0
+    async with aclosing(assessments):
+        async for assessment, late_ms in assessments:
+            yield aim.case(rows[at], assessment, late_ms)
+            at += 1

@@ -11,7 +11,7 @@ from itertools import cycle, islice, product
 import numpy as np
 
 from crisis_filter.backends.breaker import BreakerPolicy
-from crisis_filter.drill.aim import Aim, everywhere
+from crisis_filter.drill.aim import Aim, cases, everywhere
 from crisis_filter.drill.answers import Brain, EchoProne, Healthy, KnownTexts, Obedient
 from crisis_filter.drill.asked import Asked, Form
 from crisis_filter.drill.behaviours import (
@@ -38,10 +38,9 @@ from crisis_filter.drill.server import FaultServer
 from crisis_filter.drill.stand_in import other_clients, prompted_links, see_that_it_opens, standing_in
 from crisis_filter.drill.timing import LoopLag, in_a_batch, timed
 from crisis_filter.drill.toxics import Toxic, parse_toxic
-from crisis_filter.drill.wavering import NEAR, WAVERING
+from crisis_filter.drill.wavering import WAVERING, asks_again
 from crisis_filter.pipeline.description import FilterSpec
 from crisis_filter.pipeline.filter import CrisisFilter
-from crisis_filter.schema import Assessment
 from crisis_filter.triage.policy import Policy, load_policy
 
 TOXICS = {
@@ -66,6 +65,7 @@ _ORDINARY_FOR_EACH = 4
 _AT_ONCE = 4
 _HEALS_S = 5.0
 _SHORT_S = 1.0
+# Deadlines, where nothing is wrong and how pieces are put together is looked at: a busy machine is no fault of the filter.
 _UNHURRIED = 10
 # Every message of most parts must meet its fault, so no breaker may keep it from it.
 _NEVER_OPENS = BreakerPolicy(consecutive=10**9, share=2.0)
@@ -120,7 +120,7 @@ class Drill:
         self._course = course
         self._rng = np.random.default_rng(seed)
         self._oracle = KnownTexts.of(messages.labels())
-        self._asks_again = _asks_again(load_policy(spec.policy))
+        self._asks_again = asks_again(load_policy(spec.policy))
         self.detector = ""
         self.policy = ""
         self.other_clients = other_clients(spec)
@@ -165,7 +165,7 @@ class Drill:
             sent = (*self._messages.crises, *self._messages.ordinary)
             messages = [row.message for row in sent]
             assessments = in_a_batch(crisis_filter, messages, self.lag, concurrency=self._course.concurrency)
-            async for case in _cases(sent, assessments, aim):
+            async for case in cases(sent, assessments, aim):
                 yield case
 
     async def everywhere(self) -> AsyncGenerator[Case]:
@@ -241,9 +241,8 @@ class Drill:
                 count = self._course.long if crisis else -(-self._course.long // 2)
                 yield from lengthened(self._messages, count, turn, size=size, overlap=overlap, crisis=crisis)
 
-        # Here nothing is wrong, and how the pieces are put together is looked at, not how fast: a machine with much else to do clears nothing wrongly.
-        unhurried_s = _UNHURRIED * self._course.deadline_s
-        async with self._filter(Healthy(self._oracle), deadline_s=unhurried_s) as (crisis_filter, _):
+        async with self._filter(Healthy(self._oracle), deadline_s=_UNHURRIED * self._course.deadline_s) as opened:
+            crisis_filter, _ = opened
             aim = Aim("long", HEALTHY_NAME, crisis_due=True, clear_due=True)
             async for case in self._judge(crisis_filter, sent(crisis_filter.policy, 0), aim):
                 yield case
@@ -320,7 +319,7 @@ class Drill:
         sent = list(rows)
         messages = [row.message for row in sent]
         at_once = concurrency or self._course.concurrency
-        async for case in _cases(sent, timed(crisis_filter, messages, self.lag, concurrency=at_once), aim):
+        async for case in cases(sent, timed(crisis_filter, messages, self.lag, concurrency=at_once), aim):
             yield case
 
     async def _healed(self, crisis_filter: CrisisFilter) -> None:
@@ -373,28 +372,12 @@ _PARTS: dict[Part, Callable[[Drill], AsyncGenerator[Case]]] = {
 }
 
 
-async def _cases(
-    rows: Sequence[Labelled], assessments: AsyncGenerator[tuple[Assessment, float]], aim: Aim
-) -> AsyncGenerator[Case]:
-    at = 0
-    async with aclosing(assessments):
-        async for assessment, late_ms in assessments:
-            yield aim.case(rows[at], assessment, late_ms)
-            at += 1
-
-
 async def _set(servers: Iterable[FaultServer], name: str) -> None:
     for server in servers:
         await server.listen()
         server.plan = Always(name)
         if name == "connect_refused":
             server.refuse()
-
-
-def _asks_again(policy: Policy) -> bool:
-    """Whether a negative as near the threshold as `wavering` gives it is asked for again."""
-    threshold, votes = policy.thresholds.prompted_screen, policy.votes
-    return votes.count > 1 and threshold - votes.margin <= NEAR < threshold
 
 
 def _swayed(brain: Brain, row: Labelled) -> bool:

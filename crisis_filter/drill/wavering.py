@@ -12,11 +12,18 @@ from crisis_filter.drill.behaviour import Behaviour
 from crisis_filter.drill.http import Response
 from crisis_filter.drill.scene import Scene, answered, choice, completion
 from crisis_filter.schema import Fault
+from crisis_filter.triage.policy import Policy
 
 NEAR = 0.45
 """The probability of a crisis that the negative comes with."""
 _ROUND_S = 30.0
 _REMEMBERED = 4096
+
+
+def asks_again(policy: Policy) -> bool:
+    """Whether a negative as near the threshold as `wavering` gives it is asked for again."""
+    threshold, votes = policy.thresholds.prompted_screen, policy.votes
+    return votes.count > 1 and threshold - votes.margin <= NEAR < threshold
 
 
 class _Wavering:
