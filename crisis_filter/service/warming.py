@@ -30,8 +30,8 @@ async def warm_up(judging: FilterSpec, own: CrisisFilter, open_link: Callable[[B
     """Judge a message of ours before anybody else's comes.
 
     The engine judges it itself. Before a language model it is another filter of the same description, whose endpoints are a closed port of
-    this machine: no endpoint is asked, and no key is given. A client without an address of its own, or one that may stand behind a proxy,
-    is left alone: its first request loads it.
+    this machine: no endpoint is asked, and no key is given. Only OpenAI's client, ours or LangChain's, surely goes where it is told to; any other,
+    and any behind a proxy, is left alone, and its first request loads it.
 
     Nothing is raised. What does not work fails again with the first message, where it is told of.
 
@@ -47,7 +47,7 @@ async def warm_up(judging: FilterSpec, own: CrisisFilter, open_link: Callable[[B
             await asyncio.to_thread(unvalidated, _MESSAGE.text, own.policy.languages.validated or ("en",))
             if judging.backend == LOCAL:
                 await own.assess(_MESSAGE)
-            elif not getproxies():
+            elif not getproxies().keys() - {"no"}:
                 await _beside(judging, open_link)
 
 
@@ -58,8 +58,8 @@ async def _beside(judging: FilterSpec, open_link: Callable[[BackendSpec], Backen
         address = f"http://127.0.0.1:{closed.getsockname()[1]}/v1"
 
         def nowhere(links: Sequence[BackendSpec]) -> Backend:
-            if any(link.kind != "openai" and link.base_url is None for link in links):
-                raise LookupError("no address that could be another")
+            if not all(link.kind == "openai" or link.model.startswith("openai:") for link in links):
+                raise LookupError("a client that may go elsewhere")
             own = {"base_url": address, "azure_endpoint": None, "api_key": SecretStr("none"), "attempts": 1}
             return open_links([link.model_copy(update=own) for link in links], open_link=open_link)
 

@@ -7,17 +7,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pydantic import SecretStr
 from sqlalchemy import func, select
 
+from crisis_filter.backends.base import Backend
+from crisis_filter.backends.registry import open_backend
 from crisis_filter.backends.spec import BackendSpec
 from crisis_filter.drill.server import FaultServer
 from crisis_filter.pipeline.description import FilterSpec
 from crisis_filter.pipeline.filter import CrisisFilter
+from crisis_filter.pipeline.spec import open_filter
 from crisis_filter.schema import Assessment, Message
 from crisis_filter.service.service import open_service
 from crisis_filter.service.spec import ServiceSpec
+from crisis_filter.service.warming import warm_up
 from crisis_filter.store.tables import messages
 from crisis_filter.text.attack import attack_ready
 
@@ -86,8 +91,47 @@ async def test_a_proxy_hears_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyP
                 proxy.accept()
 
 
-async def test_a_client_without_an_address_is_left_alone(tmp_path: Path) -> None:
-    """Whoever it would ask, it does not; and the service begins."""
-    link = BackendSpec(kind="langchain", model="openai:any", api_key=SecretStr("k"))
-    async with open_service(described(tmp_path, backend="langchain:openai:any", fallbacks=(link,))) as service:
-        assert await service.troubles() == {}
+async def opened(**judging: object) -> list[BackendSpec]:
+    """The links that warming up opens, before a filter that is of no matter."""
+    seen: list[BackendSpec] = []
+
+    def open_link(link: BackendSpec) -> Backend:
+        seen.append(link)
+        return open_backend(link, np.random.default_rng(0))
+
+    given = FilterSpec.model_validate({"api_key": SecretStr("k"), "policy": "default-v4", **judging})
+    own = open_filter(FilterSpec(policy="default-v4"))
+    try:
+        await warm_up(given, own, open_link)
+    finally:
+        await own.aclose()
+    return seen
+
+
+@pytest.mark.parametrize(
+    "judging",
+    [
+        {"backend": "openai:any"},
+        {"backend": "openai:any", "base_url": "https://203.0.113.1/v1", "cascade": True},
+        {"backend": "openai:any", "azure_endpoint": "https://203.0.113.1", "azure_api_version": "2024-10-21"},
+        {"backend": "langchain:openai:any", "base_url": "https://203.0.113.1/v1"},
+        {"backend": "openai:any", "fallbacks": [{"kind": "openai", "model": "other", "api_key": "k2"}, "local"]},
+    ],
+)
+async def test_clients_meet_a_closed_port_and_get_no_key(judging: dict[str, object]) -> None:
+    (link,) = await opened(**judging)
+    assert str(link.base_url).startswith("http://127.0.0.1:")
+    assert link.azure_endpoint is None
+    assert link.api_key is not None
+    assert (link.api_key.get_secret_value(), link.attempts) == ("none", 1)
+
+
+@pytest.mark.parametrize("base_url", [None, "https://203.0.113.1/v1"])
+async def test_a_client_that_may_go_elsewhere_is_left_alone(base_url: str | None) -> None:
+    assert await opened(backend="langchain:xai:any", base_url=base_url) == []
+
+
+@pytest.mark.parametrize(("name", "links"), [("NO_PROXY", 1), ("HTTPS_PROXY", 0)])
+async def test_a_host_without_a_proxy_is_no_proxy(monkeypatch: pytest.MonkeyPatch, name: str, links: int) -> None:
+    monkeypatch.setenv(name, "203.0.113.9")
+    assert len(await opened(backend="openai:any")) == links
