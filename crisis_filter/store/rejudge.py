@@ -70,6 +70,7 @@ class _Alert(NamedTuple):
     due_ms: int | None
     queue: str
     urgency: str
+    claim_until_ms: int | None
 
 
 _OLD = (
@@ -90,6 +91,7 @@ _ALERTS = (
         items.c.due_ms,
         items.c.queue,
         items.c.urgency,
+        items.c.claim_until_ms,
     )
     .where(items.c.message_id.in_(bindparam("values", expanding=True)), items.c.kind == "alert")
     .order_by(items.c.id)
@@ -249,7 +251,7 @@ def _following(one: Rejudged, alert: _Alert, where: Disposition, revision: int) 
         kept = {"to_queue": alert.queue, "to_urgency": alert.urgency, "to_rank": alert.rank, "to_due_ms": alert.due_ms}
         ended = {"to_state": "settled", "to_done_ms": one.now_ms}
         return {"to_revision": revision, "to_score": one.assessment.score, **kept, **ended}
-    held = alert.state == "claimed"
+    held = alert.state == "claimed" and (alert.claim_until_ms or 0) > one.now_ms
     rises = rank < alert.rank or alert.state in {"settled", "done"}
     dues = [
         due for due in (one.due_ms, None if alert.state in {"settled", "done"} else alert.due_ms) if due is not None

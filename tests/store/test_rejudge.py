@@ -123,6 +123,15 @@ def test_a_crisis_reaches_whoever_is_reading(store: Store) -> None:
     assert of_item(store, message_id) == ("claimed", "unclear", 0, START + 9000, 2)
 
 
+def test_a_claim_that_ran_out_keeps_a_crisis_from_nobody(store: Store) -> None:
+    message_id = one(store, undetermined())
+    of_item(store, message_id, **(OPENED[1] | {"claim_until_ms": START}))
+    assert not again(store, message_id, crisis(urgency="emergency")).stood
+    state, queue, rank, *_ = of_item(store, message_id)
+    assert (state, rank) == ("waiting", 0)
+    assert queue != "unclear"
+
+
 @pytest.mark.parametrize("said", ["crisis", "undetermined", "no_crisis"])
 @pytest.mark.parametrize("new", [crisis(), quiet(), undetermined(Fault.SERVER_ERROR)])
 def test_a_persons_decision_stays(store: Store, said: str, new: Assessment) -> None:
