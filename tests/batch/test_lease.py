@@ -273,25 +273,25 @@ def wait_until(check, seconds=20.0):
 
 
 def test_real_processes_keep_the_limit_and_inherit_from_the_killed():
-    """Three workers over TCP; one is killed, and within a second or two the other two use the whole rate."""
+    """Three workers over TCP; one is killed, and within seconds the other two use the whole rate."""
     rate = 200
     opened = time.monotonic()
-    with broker_served(Limits(requests_per_minute=60 * rate, share=1.0), good_s=1.5) as (host, port, workers):
+    with broker_served(Limits(requests_per_minute=60 * rate, share=1.0), good_s=2.0) as (host, port, workers):
         with ExitStack() as stack:
             crew = [stack.enter_context(worker(host, port, 9)) for _ in range(3)]
             wait_until(lambda: all(len(said) >= 2 for _, said in crew))
             begun = time.monotonic()
-            wait_until(lambda: time.monotonic() - begun >= 2)
+            wait_until(lambda: time.monotonic() - begun >= 3)
             crew[0][0].send_signal(signal.SIGKILL)
             killed = time.monotonic()
-            wait_until(lambda: workers() == 2, seconds=2.5)
-            wait_until(lambda: time.monotonic() - killed >= 3)
+            wait_until(lambda: workers() == 2, seconds=3)
+            wait_until(lambda: time.monotonic() - killed >= 4)
             now = time.monotonic() - 0.5
             said = [list(one) for _, one in crew]
-    all_three = [sent_by(one, begun + 1.9) - sent_by(one, begun + 0.4) for one in said]
-    assert sum(all_three) <= rate * 1.5 * 1.5
-    assert min(all_three) >= 0.15 * rate * 1.5
-    after = sum(sent_by(one, now) - sent_by(one, killed + 1.5) for one in said[1:]) / (now - killed - 1.5)
+    all_three = [sent_by(one, begun + 2.9) - sent_by(one, begun + 0.9) for one in said]
+    assert sum(all_three) <= rate * (2 + 1)
+    assert min(all_three) >= 0.15 * rate * 2
+    after = sum(sent_by(one, now) - sent_by(one, killed + 1) for one in said[1:]) / (now - killed - 1)
     assert after >= 0.85 * rate
     assert sum(one[-1]["sent"] for one in said) <= 1.02 * rate * (max(one[-1]["at"] for one in said) - opened)
     assert sum(one[-1]["stopped"] is not None for one in said[1:]) == 0

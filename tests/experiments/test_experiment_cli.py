@@ -219,7 +219,7 @@ def _size(path: Path) -> int:
 def test_two_at_one_folder(tmp_path: Path) -> None:
     """The second is refused while the first is at work, and the first ends well."""
     messages(tmp_path, each=1)
-    with serving(tmp_path, "--latency-ms", "700") as url:
+    with serving(tmp_path, "--latency-ms", "1500") as url:
         file = plan_file(tmp_path, url, evaluateOptions={"maxConcurrency": 1})
         command = [sys.executable, "-m", "crisis_filter", "experiment", "run", file.name, "-o", "x", "--quiet"]
         first = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
