@@ -58,7 +58,7 @@ def everywhere(behaviour: Behaviour) -> Aim:
     )
 
 
-async def cases(
+async def ended(
     rows: Sequence[Labelled], assessments: AsyncGenerator[tuple[Assessment, float]], aim: Aim
 ) -> AsyncGenerator[Case]:
     """How each message ended, in their order; closes the assessments with itself."""

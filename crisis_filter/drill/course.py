@@ -11,7 +11,7 @@ from itertools import cycle, islice, product
 import numpy as np
 
 from crisis_filter.backends.breaker import BreakerPolicy
-from crisis_filter.drill.aim import Aim, cases, everywhere
+from crisis_filter.drill.aim import Aim, ended, everywhere
 from crisis_filter.drill.answers import Brain, EchoProne, Healthy, KnownTexts, Obedient
 from crisis_filter.drill.asked import Asked, Form
 from crisis_filter.drill.behaviours import (
@@ -165,7 +165,7 @@ class Drill:
             sent = (*self._messages.crises, *self._messages.ordinary)
             messages = [row.message for row in sent]
             assessments = in_a_batch(crisis_filter, messages, self.lag, concurrency=self._course.concurrency)
-            async for case in cases(sent, assessments, aim):
+            async for case in ended(sent, assessments, aim):
                 yield case
 
     async def everywhere(self) -> AsyncGenerator[Case]:
@@ -319,7 +319,7 @@ class Drill:
         sent = list(rows)
         messages = [row.message for row in sent]
         at_once = concurrency or self._course.concurrency
-        async for case in cases(sent, timed(crisis_filter, messages, self.lag, concurrency=at_once), aim):
+        async for case in ended(sent, timed(crisis_filter, messages, self.lag, concurrency=at_once), aim):
             yield case
 
     async def _healed(self, crisis_filter: CrisisFilter) -> None:

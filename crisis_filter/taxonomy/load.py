@@ -12,7 +12,7 @@ from crisis_filter import assets
 from crisis_filter.errors import AssetError
 from crisis_filter.taxonomy.records import Taxonomy
 
-# Ten times as fast, where PyYAML was built with it; both make the same of a file.
+# Ten times as fast, where PyYAML was built with it; both make the same of every file here.
 _LOADER: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
