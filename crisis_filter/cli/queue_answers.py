@@ -48,7 +48,10 @@ class Draft:
         if told.item.blind:
             return Answer(action="answer", outcome=outcome, categories=named, note=self.note)
         reason = self.reason if needs_reason(told, self) else None
-        return Answer(action="override", outcome=outcome, categories=named, reason=reason, note=self.note)
+        seen = told.item.revision
+        return Answer(
+            action="override", outcome=outcome, categories=named, reason=reason, revision=seen, note=self.note
+        )
 
 
 def needs_reason(told: View, draft: Draft) -> bool:

@@ -82,14 +82,15 @@ def _answers() -> dict[str, Any]:
         named = ["action", *needed]
         return {"type": "object", "properties": properties, "required": named, "additionalProperties": False}
 
+    seen = {"anyOf": [{"type": "integer"}, null]}
     crisis, other = {"const": "crisis"}, {"enum": list(OUTCOMES[1:])}
     queue = {"type": "string", "minLength": 1, "maxLength": 64, "pattern": r"^[^\x00-\x1f\x7f]+$"}
     return {
         "title": "Answer",
         "oneOf": [
             form("accept", "revision", revision={"type": "integer"}),
-            form("override", "outcome", outcome=crisis, categories=words, reason=reason),
-            form("override", "outcome", outcome=other, reason=reason),
+            form("override", "outcome", outcome=crisis, categories=words, reason=reason, revision=seen),
+            form("override", "outcome", outcome=other, reason=reason, revision=seen),
             form("answer", "outcome", outcome=crisis, categories=words),
             form("answer", "outcome", outcome=other),
             form("escalate", "to", to=queue),

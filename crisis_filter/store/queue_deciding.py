@@ -11,6 +11,8 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
+from crisis_filter.schema import OUTCOMES
+from crisis_filter.store.decision_rows import BY_PERSON
 from crisis_filter.store.opening import Store
 from crisis_filter.store.queue import find
 from crisis_filter.store.queue_effects import Case, ReadingRules, escalate, read
@@ -109,10 +111,21 @@ def _refuse(case: Case, *, mine: bool) -> None:
         raise QueueError("other_action")
     if action == "accept" and not answer.revision == item.revision == case.message.revision:
         raise QueueError("changed")
+    if action == "override" and _unseen(case):
+        raise QueueError("changed")
     if action == "override" and answer.reason is None and case.action == "override" and _was_determined(case):
         raise QueueError("no_reason")
     if answer.to is not None and case.rules.queues is not None and answer.to not in case.rules.queues:
         raise QueueError("no_queue")
+
+
+def _unseen(case: Case) -> bool:
+    """Whether a reader overrides something else than they saw, or may: who names no revision cannot say less than another person has said."""
+    if case.answer.revision is not None:
+        return bool(case.answer.revision != case.item.revision)
+    said, _ = case.said
+    lowers = OUTCOMES.index(said) > OUTCOMES.index(case.shown.outcome)
+    return lowers and case.item.state != "done" and case.shown.by == BY_PERSON
 
 
 def _was_determined(case: Case) -> bool:

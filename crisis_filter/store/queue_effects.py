@@ -22,8 +22,10 @@ from crisis_filter.store.records import Actor
 from crisis_filter.store.statements import insert_rows
 from crisis_filter.store.tables import decisions, items, messages, readings, routes, texts
 
-__all__ = ["Case", "ReadingRules", "escalate", "read"]
+__all__ = ["RAISED_BY", "Case", "ReadingRules", "escalate", "read"]
 
+RAISED_BY = "second_reading"
+"""The rule of an alert that a blind reader raised where none waited."""
 _MINUTE = 60_000
 _WITHIN: Mapping[Urgency, int] = {
     "emergency": 15 * _MINUTE,
@@ -174,8 +176,9 @@ def _decide(case: Case, queue: str, urgency: Urgency, *, rule: str, to_person: b
 def _raise(case: Case) -> tuple[bool, int]:
     """Where a blind reader finds more than the record says: their decision, and an alert. Gives whether one was raised, and the newest revision.
 
-    An alert that waits already, for nobody could judge the message or a flag sent it to people, shows the new decision, never less urgent than
-    before. So no detector that works again clears what a person has called a crisis, and who listens is told.
+    An alert that waits already, for nobody could judge the message or a flag sent it to people, shows the new decision. It comes no later in
+    line than before, is escalated as the rule says that it came by, and stays where an escalation, or whoever holds it, has brought it. So no
+    detector that works again clears what a person has called a crisis, and who listens is told.
     """
     said, _ = case.said
     message, rules, now_ms = case.message, case.rules, case.now_ms
@@ -186,36 +189,40 @@ def _raise(case: Case) -> tuple[bool, int]:
         select(items).where(items.c.message_id == message.id, items.c.kind == "alert").with_for_update()
     ).first()
     waits = alert is not None and alert.state in {"waiting", "claimed"}
-    held = alert is not None and alert.state == "claimed"
     rank = URGENCIES.index(rules.raised_urgency) + (said == "undetermined")
     due_ms = now_ms + rules.within_ms[urgency_of(rank)]
     if alert is not None and waits:
         rank = min(rank, alert.rank)
         due_ms = due_ms if alert.due_ms is None else min(alert.due_ms, due_ms)
     urgency = urgency_of(rank)
-    # Whoever holds it keeps it, where they found it.
-    queue = alert.queue if alert is not None and held else rules.raised_queue
-    revision = _decide(case, queue, urgency, rule="second_reading", to_person=True)
+    queue, rule = rules.raised_queue, RAISED_BY
+    if alert is not None and waits:
+        rule = _rule_of(case, alert.revision)
+        if alert.escalations or (alert.claim_until_ms or 0) > now_ms:
+            queue = alert.queue
+    revision = _decide(case, queue, urgency, rule=rule, to_person=True)
     values: dict[str, Any] = {
         "revision": revision,
         "queue": queue,
         "urgency": urgency,
-        "rank": rank,
-        "score": None,
+        "rank": URGENCIES.index(urgency),
         "due_ms": due_ms,
-        # Another rule routed it now, and its steps have not been taken.
-        "escalations": 0,
-        "escalated_ms": None,
     }
     if not waits:
-        anew = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None}
-        values |= anew | {"claim_until_ms": None, "done_ms": None}
+        anew = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None, "claim_until_ms": None}
+        values |= anew | {"done_ms": None, "score": None, "escalations": 0, "escalated_ms": None}
     if alert is not None:
         case.connection.execute(update(items).where(items.c.id == alert.id).values(values))
     else:
         place = {"tenant": message.tenant, "message_id": message.id, "kind": "alert", "blind": False}
         insert_rows(case.connection, items, [{"id": case.store.new_id(now_ms), **place, **values}])
     return True, revision
+
+
+def _rule_of(case: Case, revision: int) -> str:
+    """Which rule routed a revision of the message."""
+    wanted = select(routes.c.rule).where(routes.c.message_id == case.message.id, routes.c.revision == revision)
+    return str(case.connection.execute(wanted).scalar_one())
 
 
 def escalate(case: Case) -> Decided:

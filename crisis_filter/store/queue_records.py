@@ -165,7 +165,7 @@ class Answer(Record):
     to: str | None = Field(default=None, min_length=1, max_length=64, pattern=_NAME)
     """For `escalate`: the queue."""
     revision: int | None = None
-    """For `accept`: of the decision that the reader saw."""
+    """For `accept`, and wanted for `override`: of the decision that the reader saw."""
     note: str | None = Field(default=None, max_length=4000, repr=False)
     """Anything else; sealed like the text."""
 
@@ -178,8 +178,10 @@ class Answer(Record):
             raise ValueError("categories belong to a crisis")
         if (self.action == "escalate") != (self.to is not None):
             raise ValueError("escalate names a queue, and nothing else does")
-        if (self.action == "accept") != (self.revision is not None):
-            raise ValueError("accept names the revision that the reader saw, and nothing else does")
+        if self.action == "accept" and self.revision is None:
+            raise ValueError("accept names the revision that the reader saw")
+        if self.action in {"escalate", "answer"} and self.revision is not None:
+            raise ValueError("a revision belongs to accept and override")
         if self.reason is not None and self.action != "override":
             raise ValueError("a reason belongs to an override")
         if len(set(self.categories)) != len(self.categories):

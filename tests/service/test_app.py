@@ -233,6 +233,8 @@ def test_the_way_through_the_queue(tmp_path):
             "invalid_request",
         )
         said = {"action": "override", "outcome": "no_crisis", "reason": "figure_of_speech", "note": "a film"}
+        problem(ask(reader, {**said, "revision": 7}, at), 409, "conflict")
+        said["revision"] = seen["item"]["revision"]
         assert ask(reader, said, at).json()["outcome"] == "no_crisis"
         assert ask(reader, said, at).json()["again"]
         stands = sender.get(f"/v1/messages/{grave['message_id']}").json()

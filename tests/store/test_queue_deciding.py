@@ -7,15 +7,16 @@ from functools import partial
 
 import pytest
 from pydantic import ValidationError
-from sqlalchemy import func, select, update
+from sqlalchemy import Row, func, select, update
 
 from crisis_filter.schema import Assessment, Disposition, Fault, Outcome, Provenance
 from crisis_filter.store.audit import show
 from crisis_filter.store.opening import Store
+from crisis_filter.store.queue_deciding import decide
 from crisis_filter.store.queue_records import Answer, QueueError
 from crisis_filter.store.rejudge import rejudge_candidates, supersede
 from crisis_filter.store.tables import decisions, items, messages, readings, routes, texts
-from tests.store.queue_scene import CLAIM, MINUTE, NOW, Scene, blind, cleared, crisis, reader
+from tests.store.queue_scene import CLAIM, MINUTE, NOW, RULES, Scene, blind, cleared, crisis, reader
 
 
 @pytest.fixture
@@ -261,21 +262,66 @@ def test_a_blind_crisis_in_what_nobody_could_tell_makes_the_waiting_alert_more_u
     assert row.due_ms == scene.now + 240 * MINUTE
     assert newest(scene, message) == ("person", "crisis", ["suicide"], True)
     assert len(scene.told("review.crisis")) == 1
-    with pytest.raises(QueueError) as told:
-        scene.decide(held, accept(1), reader("ben"))  # what ben saw stands no more
-    assert told.value.why == "changed"
+    without = Answer(action="override", outcome="undetermined")
+    lower = Answer(action="override", outcome="no_crisis", reason="figure_of_speech")
+    for unseen in (accept(1), without, lower, lower.model_copy(update={"revision": 1})):
+        with pytest.raises(QueueError) as told:
+            scene.decide(held, unseen, reader("ben"))  # what ben saw stands no more
+        assert told.value.why == "changed"
     assert scene.decide(held, accept(2), reader("ben")).outcome == "crisis"
 
 
-def test_a_blind_crisis_in_what_waits_goes_where_such_a_message_goes_and_is_never_later(scene: Scene) -> None:
-    message = scene.put("undetermined", urgency="emergency", due=5 * MINUTE, second=True)
-    scene.write(
-        lambda c: c.execute(update(items).where(items.c.kind == "alert").values(escalations=2, escalated_ms=NOW))
-    )
+def test_who_has_seen_a_blind_readers_crisis_may_say_otherwise(scene: Scene) -> None:
+    message = scene.put("undetermined", second=True)
+    held = scene.taken(reader("ben"))
+    scene.decide(scene.taken(), blind("crisis"))
+    seen = scene.open(held, reader("ben")).item.revision
+    done = scene.decide(held, cleared().model_copy(update={"revision": seen}), reader("ben"))
+    assert (done.outcome, done.revision) == ("no_crisis", 3)
+    assert newest(scene, message)[:2] == ("person", "no_crisis")
+
+
+def test_a_reader_who_says_as_much_needs_no_revision(scene: Scene) -> None:
+    scene.put("undetermined", second=True)
+    held = scene.taken(reader("ben"))
+    scene.decide(scene.taken(), blind("crisis"))
+    assert scene.decide(held, crisis("suicide"), reader("ben")).outcome == "crisis"
+
+
+def raised(scene: Scene, **alert: object) -> Row:
+    """The alert of a message that nobody could judge, as it was made and after a blind reader called it a crisis."""
+    message = scene.put("undetermined", urgency="routine", second=True)
+    if alert:
+        scene.write(lambda c: c.execute(update(items).where(items.c.kind == "alert").values(**alert)))
     assert scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis")).raised
+    return scene.items_of(message)["alert"]
+
+
+def test_a_blind_crisis_in_what_waits_goes_to_where_crises_go_and_comes_no_later(scene: Scene) -> None:
+    row = raised(scene, urgency="emergency", rank=0, due_ms=NOW + 5 * MINUTE)
+    assert (row.urgency, row.rank, row.state, row.queue) == ("emergency", 0, "waiting", "act-now")
+    assert (row.arrived_ms, row.due_ms, row.score) == (NOW, NOW + 5 * MINUTE, 0.9)
+
+
+def test_what_was_sent_on_already_stays_where_it_is(scene: Scene) -> None:
+    row = raised(scene, queue="senior", escalations=1, escalated_ms=NOW - MINUTE)
+    assert (row.queue, row.escalations, row.escalated_ms) == ("senior", 1, NOW - MINUTE)
+
+
+@pytest.mark.parametrize(("left_ms", "queue"), [(MINUTE, "clinical"), (-MINUTE, "act-now"), (0, "act-now")])
+def test_only_a_claim_that_lasts_keeps_it_in_its_queue(scene: Scene, left_ms: int, queue: str) -> None:
+    row = raised(scene, state="claimed", claimed_by="ben", claim_until_ms=NOW + left_ms)
+    assert (row.queue, row.state, row.claimed_by) == (queue, "claimed", "ben")
+
+
+def test_a_rank_stays_on_the_scale(scene: Scene) -> None:
+    message = scene.put("no_crisis", second=True)
+    rules = RULES.model_copy(update={"raised_urgency": "routine"})
+    answer = {"rules": rules, "now_ms": scene.now}
+    item = scene.taken()
+    scene.write(lambda c: decide(c, scene.store, reader(), item.id, blind("undetermined"), **answer))
     row = scene.items_of(message)["alert"]
-    assert (row.urgency, row.state, row.queue, row.arrived_ms) == ("emergency", "waiting", "act-now", NOW)
-    assert (row.due_ms, row.escalations, row.escalated_ms) == (NOW + 5 * MINUTE, 0, None)
+    assert (row.urgency, row.rank) == ("routine", 3)
 
 
 def test_no_detector_that_works_again_clears_what_a_blind_reader_called_a_crisis(scene: Scene) -> None:

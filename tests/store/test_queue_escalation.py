@@ -9,8 +9,9 @@ import pytest
 
 from crisis_filter.store.audit import show
 from crisis_filter.store.opening import Store
+from crisis_filter.store.queue_effects import RAISED_BY
 from crisis_filter.store.queue_escalation import Escalated, EscalationRules, Step, escalate_overdue
-from tests.store.queue_scene import CLAIM, MINUTE, Scene, cleared, reader
+from tests.store.queue_scene import CLAIM, MINUTE, Scene, blind, cleared, reader
 
 PLAIN = EscalationRules()
 STEPS = EscalationRules(steps={"r": (Step(to="senior", after_ms=5 * MINUTE), Step(to="chief", after_ms=10 * MINUTE))})
@@ -57,6 +58,29 @@ def test_the_steps_of_the_rule_that_routed_it_come_first_each_once(scene: Scene)
         (start + 60 * MINUTE, "chief", "urgent"),
     ]
     assert len(scene.told("item.escalated")) == 3
+
+
+@pytest.mark.parametrize("minutes", [2, 7, 20])
+def test_a_blind_readers_crisis_takes_no_step_from_what_waits(scene: Scene, minutes: int) -> None:
+    """Said before the first step, between the two, after both: it goes where its neighbour goes, when that does, and is as urgent."""
+    said, left = scene.put("undetermined", due=60 * MINUTE, second=True), scene.put("undetermined", due=60 * MINUTE)
+    found: dict[str, list[tuple[int, str]]] = {said: [], left: []}
+    for minute in range(90):
+        if minute == minutes:
+            assert scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis")).raised
+        for one in tick(scene, STEPS):
+            found[one.message_id].append((minute, one.queue))
+        scene.now += MINUTE
+    assert found[said] == found[left] == [(5, "senior"), (15, "chief"), (60, "chief")]
+
+
+def test_what_a_blind_reader_raised_anew_goes_on_by_steps_of_its_own(scene: Scene) -> None:
+    message = scene.put("no_crisis", second=True)
+    scene.decide(scene.taken(), blind("crisis"))
+    rules = EscalationRules(steps={RAISED_BY: (Step(to="senior", after_ms=30 * MINUTE),)})
+    scene.now += 30 * MINUTE
+    (one,) = tick(scene, rules)
+    assert (one.message_id, one.queue) == (message, "senior")
 
 
 def test_told_again_and_again_where_the_policy_says_so_and_not_for_ever(scene: Scene) -> None:
