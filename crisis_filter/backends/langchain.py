@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 import numpy as np
 from langchain.chat_models import BaseChatModel, init_chat_model
@@ -212,9 +213,26 @@ class LangChainBackend:
             else:
                 problem = f"cannot be opened ({type(error).__name__}): check its key and settings"
         else:
-            fields = type(model).model_fields
-            return frozenset(fields) | {f.alias for f in fields.values() if f.alias}
+            if self._heeds_the_address(model):
+                fields = type(model).model_fields
+                return frozenset(fields) | {f.alias for f in fields.values() if f.alias}
+            problem = "does not go to the address given as --base-url: its messages would go elsewhere"
         raise ConfigurationError(f"langchain provider {self._provider!r} {problem}")
+
+    def _heeds_the_address(self, model: BaseChatModel) -> bool:
+        """Whether a client that is OpenAI's underneath goes where it was told to; some makers' classes take the address and go to their own.
+
+        Of any other client it cannot be seen.
+        """
+        goes = getattr(getattr(model, "root_async_client", None), "base_url", None)
+        if self._spec.base_url is None or goes is None:
+            return True
+        return _host(self._spec.base_url) == _host(str(goes))
+
+
+def _host(address: str) -> tuple[str | None, int | None]:
+    parts = urlsplit(address)
+    return parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
 
 
 @dataclass(frozen=True, slots=True)

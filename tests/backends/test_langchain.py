@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from langchain_core.language_models.fake_chat_models import GenericFakeChatModel
 from langchain_core.messages import AIMessage
+from langchain_openai import ChatOpenAI
 from langsmith.utils import get_env_var
 from openai import LengthFinishReasonError
 from openai.types.chat import ChatCompletion
@@ -21,7 +22,7 @@ from crisis_filter.backends.chat_message import outcome_of_error, reply_of_messa
 from crisis_filter.backends.langchain import LangChainBackend
 from crisis_filter.backends.parse import claims_true
 from crisis_filter.backends.spec import parse_backend
-from crisis_filter.errors import BackendError
+from crisis_filter.errors import BackendError, ConfigurationError
 from crisis_filter.schema import Fault
 from tests.backends.asking import Lane, asking, close_langchain, small, verdict
 from tests.fault_server import Answer, FaultServer, Received, chat, failure
@@ -436,3 +437,17 @@ async def test_a_real_server_answers(llama_url: str) -> None:
     assert cut.finish == "truncated"
     assert long.value.fault is Fault.CONTEXT_OVERFLOW
     assert late.value.fault is Fault.TIMEOUT
+
+
+@pytest.mark.parametrize(
+    "given", ["http://127.0.0.1:9/v1", "https://Models.example:443/v1/", "https://models.example/a"]
+)
+def test_a_class_that_takes_an_address_and_goes_to_its_makers_is_refused(
+    monkeypatch: pytest.MonkeyPatch, given: str
+) -> None:
+    """Words of people would go to somebody whom nobody chose; one that heeds the address is opened, however it is written."""
+    own = ChatOpenAI(model="any", base_url="https://maker.example/v1", api_key=SecretStr("k"))
+    assert open_langchain(given)._known_fields()
+    monkeypatch.setattr("crisis_filter.backends.langchain.init_chat_model", lambda *_, **__: own)
+    with pytest.raises(ConfigurationError, match="does not go to the address"):
+        open_langchain(given)
