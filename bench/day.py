@@ -157,7 +157,9 @@ class Day:
         if item.blind:
             answer = Answer(action="answer", outcome=outcome, categories=named)
         else:
-            answer = Answer(action="override", outcome=outcome, categories=named, reason="other")
+            answer = Answer(
+                action="override", outcome=outcome, categories=named, reason="other", revision=item.revision
+            )
             self.found[outcome] += 1
         rules = reading_rules(self.policy)
         self.store.write(

@@ -165,6 +165,12 @@ def decide_one(
         str | None, typer.Option(show_default=False, help="Why, where the answer is another than was said.")
     ] = None,
     to: Annotated[str | None, typer.Option(show_default=False, help="Queue, of escalate.")] = None,
+    revision: Annotated[
+        int | None,
+        typer.Option(
+            show_default=False, help="Of the decision that you saw; needed where the item was judged more than once."
+        ),
+    ] = None,
     note_from: Annotated[
         Path | None,
         typer.Option(
@@ -184,7 +190,7 @@ def decide_one(
         with at(store, keys, who, tenant, "decide", "review", "text") as (opened, actor):
             pack = policy_of(policy)
             refuse_unknown(pack, answer)
-            answered = decide_by_id(opened, actor, rules_of(pack), item, answer)
+            answered = decide_by_id(opened, actor, rules_of(pack), item, answer, revision)
             with putting_out():
                 if as_json:
                     typer.echo(answered.model_dump_json(exclude={"raised"}))

@@ -93,10 +93,16 @@ def opened_item(store: Store, actor: Actor, item_id: str) -> View:
     return store.write(partial(view, store=store, actor=actor, item_id=item_id, now_ms=store.clock()))
 
 
-def decide_by_id(store: Store, actor: Actor, rules: ReadingRules, item_id: str, draft: Draft) -> Decided:
-    """Answer by what the reader sees now, or has answered before."""
+def decide_by_id(
+    store: Store, actor: Actor, rules: ReadingRules, item_id: str, draft: Draft, revision: int | None
+) -> Decided:
+    """Answer by the decision that the reader saw, or has answered before; the only one there is, where they do not say.
+
+    Raises:
+        QueueError: as `decide`; `no_revision` where there are several.
+    """
     from crisis_filter.store.queue import find, shown
-    from crisis_filter.store.queue_records import View
+    from crisis_filter.store.queue_records import QueueError, View
     from crisis_filter.store.queue_viewing import standing
 
     def seen(connection: Connection) -> View:
@@ -105,7 +111,12 @@ def decide_by_id(store: Store, actor: Actor, rules: ReadingRules, item_id: str, 
         if not row.blind:
             decision = standing(connection, row.message_id, row.revision)
             said = {"outcome": decision.outcome, "categories": tuple(json.loads(decision.categories))}
-        return View(item=shown(row), text=None, text_state="gone", **said)
+            if revision is None and row.revision > 1 and row.state != "done" and draft.says != "escalate":
+                raise QueueError("no_revision")
+        item = shown(row)
+        if revision is not None and not row.blind:
+            item = item.model_copy(update={"revision": revision})
+        return View(item=item, text=None, text_state="gone", **said)
 
     return _answered(store, actor, rules, item_id, store.read(seen), draft)
 

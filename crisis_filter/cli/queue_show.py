@@ -121,7 +121,8 @@ def _message(told: View, console: Console, *, open_text: bool) -> None:
 
 
 def _said(told: View, console: Console, *, open_text: bool) -> None:
-    _part(console, "What a reader found" if told.by == "person" else "What was said")
+    which = f", revision {told.item.revision}" if (told.item.revision or 0) > 1 else ""
+    _part(console, f"{'What a reader found' if told.by == 'person' else 'What was said'}{which}")
     first = outcome_text(told.outcome or "undetermined", console)
     assessment = told.assessment
     if told.by == "detector" and assessment is not None and assessment.score is not None:

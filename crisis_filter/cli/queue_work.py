@@ -191,6 +191,7 @@ def _one(reader: Reader, keys: Keys, console: Console, screen: _Screen, done: in
                 keys.key()
             return False
         screen.item, screen.told = again, reader.open(again)
+        drawn = False
 
 
 def _understood(reader: Reader, keys: Keys, console: Console, screen: _Screen, key: str) -> Draft | None:

@@ -47,6 +47,7 @@ _CODES: dict[Refusal, ProblemCode] = {
     "taken": "conflict",
     "decided": "conflict",
     "changed": "conflict",
+    "no_revision": "conflict",
     "no_queue": "invalid_request",
     "no_reason": "invalid_request",
     "other_action": "invalid_request",

@@ -33,4 +33,6 @@ def escalation_rules(policy: Policy) -> EscalationRules:
 def reading_rules(policy: Policy) -> ReadingRules:
     """What a policy says of items that readers send on."""
     within = {urgency: 1000 * LONGEST_S[urgency] for urgency in URGENCIES}
-    return ReadingRules(queues=policy.staffed, raised_queue=plainly("crisis", policy).queue, within_ms=within)
+    raised = plainly("crisis", policy).queue
+    on = frozenset(rule.id for rule in policy.rules if rule.escalate_to not in (None, raised))
+    return ReadingRules(queues=policy.staffed, raised_queue=raised, leads_on=on, within_ms=within)

@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from crisis_filter.schema import OUTCOMES
-from crisis_filter.store.decision_rows import BY_PERSON
 from crisis_filter.store.opening import Store
 from crisis_filter.store.queue import find
 from crisis_filter.store.queue_effects import Case, ReadingRules, escalate, read
@@ -49,7 +48,7 @@ def decide(
         now_ms: milliseconds since 1970.
 
     Raises:
-        QueueError: `scope`, `not_found`, `not_claimed`, `taken`, `decided`, `changed`, `no_queue`, `no_reason`, `other_action`.
+        QueueError: `scope`, `not_found`, `not_claimed`, `taken`, `decided`, `changed`, `no_revision`, `no_queue`, `no_reason`, `other_action`.
     """
     may(actor, "review")
     seen = find(connection, actor, item_id)
@@ -111,21 +110,26 @@ def _refuse(case: Case, *, mine: bool) -> None:
         raise QueueError("other_action")
     if action == "accept" and not answer.revision == item.revision == case.message.revision:
         raise QueueError("changed")
-    if action == "override" and _unseen(case):
-        raise QueueError("changed")
+    if action == "override" and item.state != "done":
+        _require_seen(case)
     if action == "override" and answer.reason is None and case.action == "override" and _was_determined(case):
         raise QueueError("no_reason")
     if answer.to is not None and case.rules.queues is not None and answer.to not in case.rules.queues:
         raise QueueError("no_queue")
 
 
-def _unseen(case: Case) -> bool:
-    """Whether a reader overrides something else than they saw, or may: who names no revision cannot say less than another person has said."""
-    if case.answer.revision is not None:
-        return bool(case.answer.revision != case.item.revision)
+def _require_seen(case: Case) -> None:
+    """Refuse an override of something else than its reader saw, or of what may be. Who says as much as stands, or more, does no harm.
+
+    Raises:
+        QueueError: why.
+    """
     said, _ = case.said
-    lowers = OUTCOMES.index(said) > OUTCOMES.index(case.shown.outcome)
-    return lowers and case.item.state != "done" and case.shown.by == BY_PERSON
+    if case.answer.revision is not None:
+        if case.answer.revision != case.item.revision:
+            raise QueueError("changed")
+    elif case.item.revision > 1 and OUTCOMES.index(said) > OUTCOMES.index(case.shown.outcome):
+        raise QueueError("no_revision")
 
 
 def _was_determined(case: Case) -> bool:

@@ -26,6 +26,8 @@ __all__ = ["RAISED_BY", "Case", "ReadingRules", "escalate", "read"]
 
 RAISED_BY = "second_reading"
 """The rule of an alert that a blind reader raised where none waited."""
+_UNSCORED = 0.5
+"""What an item without a score counts as, where its place in the line is sought (`store.queue`)."""
 _MINUTE = 60_000
 _WITHIN: Mapping[Urgency, int] = {
     "emergency": 15 * _MINUTE,
@@ -42,6 +44,8 @@ class ReadingRules(Record):
     """Those that somebody reads; `None` takes any name."""
     raised_queue: str
     """Where a message goes in which a blind reader sees a crisis that the record does not have."""
+    leads_on: frozenset[str] = frozenset()
+    """Rules by whose escalation an item comes to another queue than that."""
     raised_urgency: Urgency = "urgent"
     """Of such a message. One that a blind reader cannot tell is one step less urgent."""
     within_ms: Mapping[Urgency, int] = _WITHIN
@@ -177,8 +181,8 @@ def _raise(case: Case) -> tuple[bool, int]:
     """Where a blind reader finds more than the record says: their decision, and an alert. Gives whether one was raised, and the newest revision.
 
     An alert that waits already, for nobody could judge the message or a flag sent it to people, shows the new decision. It comes no later in
-    line than before, is escalated as the rule says that it came by, and stays where an escalation, or whoever holds it, has brought it. So no
-    detector that works again clears what a person has called a crisis, and who listens is told.
+    line than before, is escalated as the rule says that it came by, where that leads on, and stays where an escalation, or whoever holds it, has
+    brought it. So no detector that works again clears what a person has called a crisis, and who listens is told.
     """
     said, _ = case.said
     message, rules, now_ms = case.message, case.rules, case.now_ms
@@ -196,21 +200,26 @@ def _raise(case: Case) -> tuple[bool, int]:
         due_ms = due_ms if alert.due_ms is None else min(alert.due_ms, due_ms)
     urgency = urgency_of(rank)
     queue, rule = rules.raised_queue, RAISED_BY
+    score = None
     if alert is not None and waits:
-        rule = _rule_of(case, alert.revision)
-        if alert.escalations or (alert.claim_until_ms or 0) > now_ms:
+        route = _route_of(case, alert.revision)
+        rule = route.rule if route.rule in rules.leads_on else RAISED_BY
+        if alert.queue != route.queue or (alert.claim_until_ms or 0) > now_ms:
             queue = alert.queue
+        # A detector that saw little in it does not set a person's crisis back.
+        score = alert.score if alert.score is not None and alert.score >= _UNSCORED else None
     revision = _decide(case, queue, urgency, rule=rule, to_person=True)
     values: dict[str, Any] = {
         "revision": revision,
         "queue": queue,
         "urgency": urgency,
         "rank": URGENCIES.index(urgency),
+        "score": score,
         "due_ms": due_ms,
     }
     if not waits:
         anew = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None, "claim_until_ms": None}
-        values |= anew | {"done_ms": None, "score": None, "escalations": 0, "escalated_ms": None}
+        values |= anew | {"done_ms": None, "escalations": 0, "escalated_ms": None}
     if alert is not None:
         case.connection.execute(update(items).where(items.c.id == alert.id).values(values))
     else:
@@ -219,10 +228,10 @@ def _raise(case: Case) -> tuple[bool, int]:
     return True, revision
 
 
-def _rule_of(case: Case, revision: int) -> str:
-    """Which rule routed a revision of the message."""
-    wanted = select(routes.c.rule).where(routes.c.message_id == case.message.id, routes.c.revision == revision)
-    return str(case.connection.execute(wanted).scalar_one())
+def _route_of(case: Case, revision: int) -> Row[Any]:
+    """By which rule a revision of the message came to which queue."""
+    wanted = select(routes).where(routes.c.message_id == case.message.id, routes.c.revision == revision)
+    return case.connection.execute(wanted).one()
 
 
 def escalate(case: Case) -> Decided:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pydantic import Field
-from sqlalchemy import ColumnElement, Connection, Row, and_, false, func, not_, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, or_, select, update
 
 from crisis_filter.schema import URGENCIES, Record, Urgency
 from crisis_filter.store.audit import Entry, append_many
@@ -68,8 +68,9 @@ def escalate_overdue(
 ) -> tuple[Escalated, ...]:
     """Send on what nobody has looked at in time: alerts that wait, and those whose reader let the claim run out.
 
-    First by the steps of the rule that routed the item, and then, once it is past its time limit, where it is. Each makes it one step
-    more urgent, up to `urgent`, is in the audit, and is told of as `item.escalated`. The time limit stays: it was promised, and is missed.
+    By the steps of the rule that routed the item, the next of them at the latest when it is past its time limit, and where it is when none is
+    left. Each makes it one step more urgent, up to `urgent`, is in the audit, and is told of as `item.escalated`. The time limit stays: it
+    was promised, and is missed.
 
     Args:
         connection: in a transaction that writes.
@@ -107,17 +108,11 @@ def _at_a_step(rules: EscalationRules, now_ms: int) -> list[ColumnElement[bool]]
 
 
 def _overdue(rules: EscalationRules, now_ms: int) -> ColumnElement[bool]:
-    """Past the time limit, no step of its rule left, and not told of since."""
-    alike: dict[int, list[str]] = {}
-    for rule, steps in rules.steps.items():
-        alike.setdefault(len(steps), []).append(rule)
-    steps_left = or_(
-        false(), *(and_(routes.c.rule.in_(of), items.c.escalations < count) for count, of in alike.items())
-    )
+    """Past the time limit, and not told of since. A step that is left is taken then: it was meant for an earlier limit, or a later one."""
     untold = or_(items.c.escalated_ms.is_(None), items.c.escalated_ms < items.c.due_ms)
     if rules.overdue_again_ms is not None:
         untold = or_(untold, items.c.escalated_ms + rules.overdue_again_ms <= now_ms)
-    return and_(items.c.due_ms <= now_ms, not_(steps_left), untold)
+    return and_(items.c.due_ms <= now_ms, untold)
 
 
 def _escalate(connection: Connection, store: Store, row: Row[Any], rules: EscalationRules, now_ms: int) -> Escalated:

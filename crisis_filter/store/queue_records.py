@@ -46,13 +46,22 @@ Reason = Literal[
 """Why a reader says otherwise than the record. `known_and_cared_for`: somebody is with them already."""
 REASONS: tuple[Reason, ...] = get_args(Reason)
 Refusal = Literal[
-    "scope", "not_found", "not_claimed", "taken", "decided", "changed", "no_queue", "no_reason", "other_action"
+    "scope",
+    "not_found",
+    "not_claimed",
+    "taken",
+    "decided",
+    "changed",
+    "no_revision",
+    "no_queue",
+    "no_reason",
+    "other_action",
 ]
 """Why the queue refuses.
 
 `scope`: the actor may not. `not_found`: there is no such item of this tenant. `not_claimed`: it has to be taken first. `taken`: the claim ran
 out and another reader has it. `decided`: it was decided, and otherwise. `changed`: what was said of it is no longer what the reader saw.
-`no_queue`: nobody reads the queue it was to go to. `no_reason`: a verdict was overridden without saying why. `other_action`: a blind item is
+`no_revision`: it was judged more than once, and the answer does not say which decision it is about. `no_queue`: nobody reads the queue it was to go to. `no_reason`: a verdict was overridden without saying why. `other_action`: a blind item is
 answered, any other accepted, overridden or escalated.
 """
 _WORDS: dict[Refusal, str] = {
@@ -62,6 +71,7 @@ _WORDS: dict[Refusal, str] = {
     "taken": "your time with this item ran out, and another reader has it now",
     "decided": "it was decided otherwise; a supervisor may correct that",
     "changed": "the item was judged again meanwhile; look at it once more",
+    "no_revision": "the item was judged more than once; name the revision that you saw",
     "no_queue": "nobody reads that queue",
     "no_reason": "say why it is otherwise than was said",
     "other_action": "a blind item is answered, any other accepted, overridden or escalated",

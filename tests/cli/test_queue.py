@@ -9,6 +9,7 @@ import select
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from typer.testing import CliRunner
 
 from crisis_filter.cli.app import app
 from crisis_filter.cli.queue_show import covered, lasting
+from crisis_filter.cli.queue_work import Lines
 from crisis_filter.schema import Assessment, Disposition, Evidence, Finding, Outcome, Provenance
 from crisis_filter.store.conclude import conclude
 from crisis_filter.store.intake import accept
@@ -117,6 +119,50 @@ REFUSED = [
     (["escalate", "--to", "nowhere"], 4, "nobody reads that queue"),
     (["accept", "--note-from", "/nowhere/at/all"], 5, "cannot be read"),
 ]
+
+
+def raised(desk: Desk) -> tuple[str, Callable[[], None]]:
+    """An item that anna holds and that nobody could judge, and what makes ben say, who reads it blind, that it is a crisis."""
+    desk.put("undetermined", second=True)
+    item, blind = desk.next(), desk.next("ben")
+
+    def say() -> None:
+        assert desk.run("decide", blind, "crisis", who="ben").status == 0
+
+    return item, say
+
+
+def test_nobody_decides_by_its_id_what_they_have_not_seen(desk: Desk) -> None:
+    """Another reader called it a crisis between the look and the answer."""
+    item, say = raised(desk)
+    assert "revision" not in desk.run("show", item).out
+    say()
+    unseen = ["not-crisis", "--reason", "figure_of_speech"]
+    for arguments in (unseen, ["accept"], ["undetermined"]):
+        done = desk.run("decide", item, *arguments)
+        assert (done.status, "name the revision that you saw" in done.err) == (4, True)
+    for arguments in ([*unseen, "--revision", "1"], ["accept", "--revision", "1"]):
+        done = desk.run("decide", item, *arguments)
+        assert (done.status, "judged again meanwhile" in done.err) == (4, True)
+    assert "What a reader found, revision 2" in desk.run("show", item).out
+    assert desk.run("decide", item, *unseen, "--revision", "2").out == "decided\n"
+
+
+def test_what_changes_under_a_reader_is_shown_before_the_next_key(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    _, say = raised(desk)
+    took = Lines.key
+
+    def key(self: Lines) -> str:
+        got = took(self)
+        if got == "n":
+            say()
+        return got
+
+    monkeypatch.setattr(Lines, "key", key)
+    done = desk.run("work", stdin="t\nn\nq\n")
+    assert done.err == "0 items decided\n"
+    assert "judged again meanwhile" in done.out
+    assert "What a reader found, revision 2" in done.out
 
 
 def test_an_answer_that_is_none_is_refused_and_the_item_stays(desk: Desk) -> None:

@@ -36,5 +36,13 @@ def test_what_is_raised_comes_to_people(outcome: Outcome) -> None:
     assert plainly(outcome, V4).queue in V4.staffed
 
 
+def test_rules_that_lead_on_are_those_that_leave_the_queue_of_crises() -> None:
+    reading = reading_rules(V4)
+    on = {rule.id for rule in V4.rules if rule.escalate_to is not None and rule.escalate_to != reading.raised_queue}
+    assert reading.leads_on == on
+    assert "undetermined" not in on
+    assert on
+
+
 def test_a_policy_without_escalation_has_none() -> None:
     assert escalation_rules(load_policy("default-v3")).steps == {}

@@ -25,7 +25,9 @@ T = TypeVar("T")
 NOW = 1_900_000_000_000
 MINUTE = 60_000
 CLAIM = 10 * MINUTE
-RULES = ReadingRules(queues=frozenset({"act-now", "clinical", "senior"}), raised_queue="act-now")
+RULES = ReadingRules(
+    queues=frozenset({"act-now", "clinical", "senior"}), raised_queue="act-now", leads_on=frozenset({"r"})
+)
 TEXT = "i have the pills here and i cannot go on"
 
 

@@ -264,10 +264,12 @@ def test_a_blind_crisis_in_what_nobody_could_tell_makes_the_waiting_alert_more_u
     assert len(scene.told("review.crisis")) == 1
     without = Answer(action="override", outcome="undetermined")
     lower = Answer(action="override", outcome="no_crisis", reason="figure_of_speech")
-    for unseen in (accept(1), without, lower, lower.model_copy(update={"revision": 1})):
-        with pytest.raises(QueueError) as told:
-            scene.decide(held, unseen, reader("ben"))  # what ben saw stands no more
-        assert told.value.why == "changed"
+    refused = {"changed": [accept(1), lower.model_copy(update={"revision": 1})], "no_revision": [without, lower]}
+    for why, answers in refused.items():
+        for unseen in answers:
+            with pytest.raises(QueueError) as told:
+                scene.decide(held, unseen, reader("ben"))  # what ben saw stands no more
+            assert told.value.why == why
     assert scene.decide(held, accept(2), reader("ben")).outcome == "crisis"
 
 
@@ -301,6 +303,23 @@ def test_a_blind_crisis_in_what_waits_goes_to_where_crises_go_and_comes_no_later
     row = raised(scene, urgency="emergency", rank=0, due_ms=NOW + 5 * MINUTE)
     assert (row.urgency, row.rank, row.state, row.queue) == ("emergency", 0, "waiting", "act-now")
     assert (row.arrived_ms, row.due_ms, row.score) == (NOW, NOW + 5 * MINUTE, 0.9)
+
+
+def test_a_low_score_does_not_set_a_persons_crisis_back(scene: Scene) -> None:
+    assert raised(scene, score=0.02).score is None
+
+
+def test_the_rule_that_it_came_by_stays_only_where_that_leads_on(scene: Scene) -> None:
+    wanted = select(routes.c.rule).where(routes.c.revision == 2)
+    raised(scene)
+    assert scene.read(lambda c: c.scalar(wanted)) == "r"
+    message = scene.put("undetermined", second=True, rule="leads nowhere")
+    scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis"))
+    assert scene.read(lambda c: c.scalar(wanted.where(routes.c.message_id == message))) == "second_reading"
+
+
+def test_what_was_only_told_of_is_not_sent_on(scene: Scene) -> None:
+    assert raised(scene, escalations=1, escalated_ms=NOW).queue == "act-now"
 
 
 def test_what_was_sent_on_already_stays_where_it_is(scene: Scene) -> None:

@@ -74,6 +74,17 @@ def test_a_blind_readers_crisis_takes_no_step_from_what_waits(scene: Scene, minu
     assert found[said] == found[left] == [(5, "senior"), (15, "chief"), (60, "chief")]
 
 
+def test_a_step_that_is_left_is_taken_when_the_time_is_up(scene: Scene) -> None:
+    """One that would come later than the time limit keeps nobody waiting for it."""
+    late = EscalationRules(steps={"r": (Step(to="senior", after_ms=720 * MINUTE),)})
+    scene.put(due=20 * MINUTE)
+    found = []
+    for minute in range(0, 800, 5):
+        found += [(minute, one.queue) for one in tick(scene, late)]
+        scene.now += 5 * MINUTE
+    assert found == [(20, "senior")]
+
+
 def test_what_a_blind_reader_raised_anew_goes_on_by_steps_of_its_own(scene: Scene) -> None:
     message = scene.put("no_crisis", second=True)
     scene.decide(scene.taken(), blind("crisis"))
