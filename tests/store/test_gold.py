@@ -89,7 +89,9 @@ def test_each_readers_last_word_and_what_stands_in_the_end(scene: Scene) -> None
     assert export(scene).rows == ()  # the alert that it raised is still to be read
     scene.now += 1
     scene.decide(
-        scene.taken(reader("ben")), Answer(action="override", outcome="no_crisis", reason="other"), reader("ben")
+        scene.taken(reader("ben")),
+        Answer(action="override", outcome="no_crisis", reason="other", revision=2),
+        reader("ben"),
     )
     (row,) = export(scene).rows
     assert (row.id, row.crisis, row.stratum) == (message, False, "queue")
