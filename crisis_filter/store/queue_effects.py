@@ -192,22 +192,25 @@ def _raise(case: Case) -> tuple[bool, int]:
     alert = case.connection.execute(
         select(items).where(items.c.message_id == message.id, items.c.kind == "alert").with_for_update()
     ).first()
-    waits = alert is not None and alert.state in {"waiting", "claimed"}
+    waiting = alert if alert is not None and alert.state in {"waiting", "claimed"} else None
     rank = URGENCIES.index(rules.raised_urgency) + (said == "undetermined")
     due_ms = now_ms + rules.within_ms[urgency_of(rank)]
-    if alert is not None and waits:
-        rank = min(rank, alert.rank)
-        due_ms = due_ms if alert.due_ms is None else min(alert.due_ms, due_ms)
-    urgency = urgency_of(rank)
-    queue, rule = rules.raised_queue, RAISED_BY
-    score = None
-    if alert is not None and waits:
-        route = _route_of(case, alert.revision)
-        rule = route.rule if route.rule in rules.leads_on else RAISED_BY
-        if alert.queue != route.queue or (alert.claim_until_ms or 0) > now_ms:
-            queue = alert.queue
+    queue, rule, score = rules.raised_queue, RAISED_BY, None
+    anew: dict[str, Any] = {"escalations": 0, "escalated_ms": None}
+    if waiting is None:
+        opened = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None}
+        anew |= opened | {"claim_until_ms": None, "done_ms": None}
+    else:
+        rank = min(rank, waiting.rank)
+        due_ms = due_ms if waiting.due_ms is None else min(waiting.due_ms, due_ms)
         # A detector that saw little in it does not set a person's crisis back.
-        score = alert.score if alert.score is not None and alert.score >= _UNSCORED else None
+        score = waiting.score if (waiting.score or 0.0) >= _UNSCORED else None
+        route = _route_of(case, waiting.revision)
+        if route.rule in rules.leads_on:
+            rule, anew = route.rule, {}
+        if waiting.queue != route.queue or (waiting.claim_until_ms or 0) > now_ms:
+            queue, anew = waiting.queue, {}
+    urgency = urgency_of(rank)
     revision = _decide(case, queue, urgency, rule=rule, to_person=True)
     values: dict[str, Any] = {
         "revision": revision,
@@ -216,10 +219,8 @@ def _raise(case: Case) -> tuple[bool, int]:
         "rank": URGENCIES.index(urgency),
         "score": score,
         "due_ms": due_ms,
+        **anew,
     }
-    if not waits:
-        anew = {"state": "waiting", "arrived_ms": now_ms, "opened_ms": None, "claimed_by": None, "claim_until_ms": None}
-        values |= anew | {"done_ms": None, "escalations": 0, "escalated_ms": None}
     if alert is not None:
         case.connection.execute(update(items).where(items.c.id == alert.id).values(values))
     else:

@@ -74,6 +74,22 @@ def test_a_blind_readers_crisis_takes_no_step_from_what_waits(scene: Scene, minu
     assert found[said] == found[left] == [(5, "senior"), (15, "chief"), (60, "chief")]
 
 
+@pytest.mark.parametrize(("told", "times"), [(False, [(60, "senior")]), (True, [(25, "clinical"), (30, "senior")])])
+def test_what_its_rule_only_told_of_has_all_steps_of_a_blind_readers_crisis_left(
+    scene: Scene, told: bool, times: list[tuple[int, str]]
+) -> None:
+    """It came by a rule that leads nowhere else; told of as overdue or not, it goes on by its new rule."""
+    rules = EscalationRules(steps={RAISED_BY: (Step(to="senior", after_ms=720 * MINUTE),)})
+    scene.put("undetermined", due=25 * MINUTE if told else 60 * MINUTE, second=True, rule="leads nowhere")
+    found = []
+    for minute in range(0, 100, 5):
+        if minute == 30:
+            assert scene.decide(scene.taken(reader(), ["second_reading"]), blind("crisis")).raised
+        found += [(minute, one.queue) for one in tick(scene, rules)]
+        scene.now += 5 * MINUTE
+    assert found == times
+
+
 def test_a_step_that_is_left_is_taken_when_the_time_is_up(scene: Scene) -> None:
     """One that would come later than the time limit keeps nobody waiting for it."""
     late = EscalationRules(steps={"r": (Step(to="senior", after_ms=720 * MINUTE),)})
