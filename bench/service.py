@@ -34,12 +34,10 @@ from typing import Any
 from bench.peers.fake_model import fake_model
 from crisis_filter.datasets.reading import load
 from crisis_filter.store.api_keys import create, draw
-from crisis_filter.store.engines import make_engine, store_url
 from crisis_filter.store.key_files import make_keys
 from crisis_filter.store.keyring import Keyring
 from crisis_filter.store.opening import open_store
 from crisis_filter.store.records import SCOPES, Actor
-from crisis_filter.store.upgrading import upgrade
 
 ROOT = Path(__file__).parent.parent
 SCRIPT = Path(__file__).with_name("service.lua")
@@ -164,17 +162,10 @@ def main() -> None:
 @contextmanager
 def postgres() -> Iterator[str]:
     """An empty store on a server of its own."""
-    from tests.store.postgres import Server
+    from tests.store.postgres import with_tables
 
-    server = Server()
-    try:
-        url = server.make("bench")
-        made = make_engine(store_url(url))
-        upgrade(made, "bench")
-        made.dispose()
-        yield url
-    finally:
-        server.close()
+    with with_tables("bench") as server:
+        yield server.address("bench")
 
 
 def behind_a_model(store: str, texts: Path, given: argparse.Namespace, *, keys: Path | None = None) -> None:

@@ -13,7 +13,7 @@ import pytest
 from crisis_filter.store.engines import make_engine, make_file, store_url
 from crisis_filter.store.opening import Store, open_store
 from crisis_filter.store.upgrading import upgrade
-from tests.store.postgres import Server
+from tests.store.postgres import Server, with_tables
 from tests.store.scenes import KEYS, Clock
 
 _NUMBERS = count()
@@ -24,15 +24,8 @@ OpenStore = Callable[..., Store]
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Server]:
     """One server for all tests; `template` holds the tables."""
-    server = Server()
-    try:
-        server.make("template")
-        engine = make_engine(store_url(server.address("template")))
-        upgrade(engine, "template")
-        engine.dispose()
+    with with_tables("template") as server:
         yield server
-    finally:
-        server.close()
 
 
 @pytest.fixture(scope="session")

@@ -8,9 +8,14 @@ import shutil
 import socket
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from crisis_filter.store.engines import make_engine, store_url
+from crisis_filter.store.upgrading import upgrade
 
 USER = "crisis"
 _BINARIES = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parent.name))
@@ -100,3 +105,16 @@ class Server:
             self.stop()
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
+
+
+@contextmanager
+def with_tables(name: str) -> Iterator[Server]:
+    """A server, with a database that holds the tables and nothing else."""
+    server = Server()
+    try:
+        engine = make_engine(store_url(server.make(name)))
+        upgrade(engine, name)
+        engine.dispose()
+        yield server
+    finally:
+        server.close()

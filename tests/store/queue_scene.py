@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -19,7 +20,7 @@ from crisis_filter.store.queue_deciding import ReadingRules, decide
 from crisis_filter.store.queue_records import Answer, Decided, Item, View
 from crisis_filter.store.queue_viewing import view
 from crisis_filter.store.records import Actor, Received, Scope
-from crisis_filter.store.tables import items, messages, outbox
+from crisis_filter.store.tables import decisions, items, messages, outbox, routes
 
 T = TypeVar("T")
 NOW = 1_900_000_000_000
@@ -173,3 +174,15 @@ class Scene:
                 update(items).where(items.c.message_id == message_id, items.c.kind == "alert").values(**values)
             )
         )
+
+
+def newest(scene: Scene, message_id: str) -> tuple[object, ...]:
+    """By whom, outcome and categories of what stands, and whether its route leads to a person."""
+    wanted = (
+        select(decisions.c.by, decisions.c.outcome, decisions.c.categories, routes.c.to_person)
+        .join(messages, (messages.c.id == decisions.c.message_id) & (messages.c.revision == decisions.c.revision))
+        .join(routes, (routes.c.message_id == messages.c.id) & (routes.c.revision == messages.c.revision))
+        .where(messages.c.id == message_id)
+    )
+    row = scene.read(lambda c: c.execute(wanted).one())
+    return row.by, row.outcome, json.loads(row.categories), row.to_person

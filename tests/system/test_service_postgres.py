@@ -11,12 +11,10 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from crisis_filter.store.engines import make_engine, store_url
-from crisis_filter.store.upgrading import upgrade
 from crisis_filter.store.writer import WriterLimits
 from tests.service.load import Load, Program, check
 from tests.service.running import Gate, Running, equations, problem, results, until
-from tests.store.postgres import Server
+from tests.store.postgres import Server, with_tables
 from tests.store.scenes import KEYS
 
 pytestmark = pytest.mark.system
@@ -27,15 +25,8 @@ RATE, CONNECTIONS = 200, 32
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server of its own, for it is restarted; `template` holds the tables."""
-    made = Server()
-    try:
-        made.make("template")
-        engine = make_engine(store_url(made.address("template")))
-        upgrade(engine, "template")
-        engine.dispose()
+    with with_tables("template") as made:
         yield made
-    finally:
-        made.close()
 
 
 def restarted(server: Server, folder: Path, *, times: int, every_s: float) -> int:
